@@ -1,0 +1,5 @@
+//! What the operator decides, and nothing else: pure functions of values, without I/O, clock or randomness.
+//!
+//! The same functions run in production, in the model checker and under the fuzzer.
+
+pub mod line;

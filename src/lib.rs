@@ -1,0 +1,3 @@
+//! The map of the crate.
+
+pub mod core;
