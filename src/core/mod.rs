@@ -3,3 +3,6 @@
 //! The same functions run in production, in the model checker and under the fuzzer.
 
 pub mod line;
+pub mod status;
+pub mod step;
+pub mod time;

@@ -1,0 +1,350 @@
+//! What to tell: the one place that makes conditions from what is known.
+//!
+//! The vocabulary is the Kubernetes API conventions' and kstatus': `Ready` is always there, `Reconciling` and `Stalled`
+//! only when true and never together. Reasons are API: `docs/status.md` lists every one.
+
+use std::{fmt, time::Duration};
+
+use super::{
+    line::{Action, State, Trouble},
+    step::Settings,
+};
+
+/// What hinders every call for an object, whatever its line is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Obstacle {
+    /// An older object names the same line.
+    NotOwner,
+    /// `spec.workspaceRef` names no Workspace of this namespace.
+    WorkspaceNotFound,
+    /// The Workspace's Secret, or the key in it, isn't there.
+    SecretNotFound,
+    /// What the Secret holds can't be an API key.
+    SecretInvalid,
+    /// The remote refused the key.
+    CredentialsRejected,
+    /// The object breaks a rule of its schema: it was stored before the rule.
+    InvalidSpec,
+}
+
+impl Obstacle {
+    /// How long it may last before it needs a human; `None`: it does at once.
+    #[must_use]
+    pub const fn grace(self, settings: &Settings) -> Option<Duration> {
+        match self {
+            Self::NotOwner | Self::InvalidSpec => None,
+            // The same `kubectl apply` may be about to bring it.
+            Self::WorkspaceNotFound | Self::SecretNotFound | Self::SecretInvalid => {
+                Some(settings.grace)
+            }
+            // A key can be refused for a moment while it is rotated on the other side.
+            Self::CredentialsRejected => Some(Duration::from_secs(60)),
+        }
+    }
+
+    const fn reason(self) -> Reason {
+        match self {
+            Self::NotOwner => Reason::RemoteIdConflict,
+            Self::WorkspaceNotFound => Reason::WorkspaceNotFound,
+            Self::SecretNotFound => Reason::SecretNotFound,
+            Self::SecretInvalid => Reason::SecretInvalid,
+            Self::CredentialsRejected => Reason::CredentialsRejected,
+            Self::InvalidSpec => Reason::InvalidSpec,
+        }
+    }
+}
+
+/// What there is to say about an object, decided by [`super::step`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// A call is on its way, or the remote has accepted it and does not show it yet.
+    Acting(Action),
+    /// The line is as asked, and a contrary call may still land.
+    Awaiting,
+    /// The line is as asked.
+    Synced,
+    /// `suspend: true`; whether the line differs from what is asked.
+    Suspended {
+        /// The line is not as asked.
+        differs: bool,
+    },
+    /// `driftPolicy: Report`, and the line is not as asked.
+    Reported,
+    /// Somebody else changed the line, and it is being put right.
+    Drifted,
+    /// The remote doesn't say whether the line answers.
+    StateUnknown,
+    /// Calls go wrong.
+    Failing {
+        /// How.
+        trouble: Trouble,
+        /// Whether it needs a human.
+        stalled: bool,
+    },
+    /// Calls go wrong, and the last good look is too old to claim anything.
+    Stale(Trouble),
+    /// No call can be made for this object.
+    Hindered {
+        /// Why.
+        obstacle: Obstacle,
+        /// Whether it needs a human.
+        stalled: bool,
+    },
+    /// A bug of the operator: the work on this line panicked.
+    InternalError,
+}
+
+/// The value of a condition: `status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Truth {
+    /// `"True"`.
+    True,
+    /// `"False"`.
+    False,
+    /// `"Unknown"`.
+    Unknown,
+}
+
+impl Truth {
+    /// The word in `status`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// The abnormal-true condition beside Ready, if there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Progress {
+    /// Neither: at rest, and well.
+    Done,
+    /// `Reconciling`: the operator is at it.
+    Reconciling,
+    /// `Stalled`: it needs a human. Slow retries go on.
+    Stalled,
+}
+
+/// Every value of a condition's `reason`: a closed list, part of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(
+    missing_docs,
+    reason = "docs/status.md says of each what it means, its cause and the way out"
+)]
+pub enum Reason {
+    Pending,
+    Progressing,
+    AwaitingConfirmation,
+    Synced,
+    Suspended,
+    DriftDetected,
+    DriftReported,
+    RemoteStateUnknown,
+    RemoteUnavailable,
+    RateLimited,
+    QuotaExhausted,
+    CredentialsRejected,
+    RemoteNotFound,
+    InvalidRequest,
+    RemoteConflict,
+    UnexpectedResponse,
+    ObservationStale,
+    RemoteIdConflict,
+    WorkspaceNotFound,
+    SecretNotFound,
+    SecretInvalid,
+    InvalidSpec,
+    InternalError,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 23] = [
+        Self::Pending,
+        Self::Progressing,
+        Self::AwaitingConfirmation,
+        Self::Synced,
+        Self::Suspended,
+        Self::DriftDetected,
+        Self::DriftReported,
+        Self::RemoteStateUnknown,
+        Self::RemoteUnavailable,
+        Self::RateLimited,
+        Self::QuotaExhausted,
+        Self::CredentialsRejected,
+        Self::RemoteNotFound,
+        Self::InvalidRequest,
+        Self::RemoteConflict,
+        Self::UnexpectedResponse,
+        Self::ObservationStale,
+        Self::RemoteIdConflict,
+        Self::WorkspaceNotFound,
+        Self::SecretNotFound,
+        Self::SecretInvalid,
+        Self::InvalidSpec,
+        Self::InternalError,
+    ];
+
+    /// The reason for a call that went wrong.
+    #[must_use]
+    pub const fn of(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Unavailable => Self::RemoteUnavailable,
+            Trouble::RateLimited => Self::RateLimited,
+            Trouble::QuotaExhausted => Self::QuotaExhausted,
+            Trouble::CredentialsRejected => Self::CredentialsRejected,
+            Trouble::NotFound => Self::RemoteNotFound,
+            Trouble::Refused => Self::InvalidRequest,
+            Trouble::Conflict => Self::RemoteConflict,
+            Trouble::UnexpectedResponse => Self::UnexpectedResponse,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// What the conditions of an object say, before times and generations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conditions {
+    /// `Ready`'s status.
+    pub ready: Truth,
+    /// The reason, the same in every condition.
+    pub reason: Reason,
+    /// The condition beside Ready.
+    pub progress: Progress,
+    /// For people: what is so, where, and what to do.
+    pub message: String,
+}
+
+/// What a message can tell beside the verdict. Empty where it isn't known.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Details<'a> {
+    /// `spec.paused`.
+    pub paused: bool,
+    /// The line's state in the last look.
+    pub seen: Option<State>,
+    /// Who changed the line last, as the remote tells it.
+    pub updated_by: Option<&'a str>,
+    /// What the last failed call said, in our own words.
+    pub fault: &'a str,
+    /// What the obstacle is, where, and the way out.
+    pub obstacle: &'a str,
+}
+
+impl Verdict {
+    /// Whether it claims that the line is as asked: Ready=True.
+    #[must_use]
+    pub const fn claims(self) -> bool {
+        matches!(self, Self::Synced | Self::Suspended { differs: false })
+    }
+
+    /// The conditions that tell it.
+    #[must_use]
+    pub fn conditions(self, details: &Details<'_>) -> Conditions {
+        use {Progress as P, Truth as T};
+        let asked = if details.paused {
+            "paused"
+        } else {
+            "answering"
+        };
+        let found = match details.seen {
+            Some(State::Active) => "is answering",
+            Some(State::Paused) => "is paused",
+            Some(State::Unknown) => "has a state that the remote does not tell",
+            None => "has not been seen yet",
+        };
+        let by = details
+            .updated_by
+            .map(|who| format!(", last changed by {who}"))
+            .unwrap_or_default();
+        let differs =
+            || format!("paused: the line {found}{by}; spec.paused asks for it to be {asked}.");
+        let (ready, reason, progress, message) = match self {
+            Self::Acting(Action::Pause) => {
+                (T::Unknown, Reason::Progressing, P::Reconciling, "Pausing the line; not confirmed yet.".to_owned())
+            }
+            Self::Acting(Action::Resume) => {
+                (T::Unknown, Reason::Progressing, P::Reconciling, "Resuming the line; not confirmed yet.".to_owned())
+            }
+            Self::Awaiting => (
+                T::Unknown,
+                Reason::AwaitingConfirmation,
+                P::Reconciling,
+                format!("The line {found} as asked, but an earlier contrary call may still reach it; looking again when that time has passed."),
+            ),
+            Self::Synced => (T::True, Reason::Synced, P::Done, format!("The line {found}, as spec.paused asks.")),
+            Self::Suspended { differs: false } => (
+                T::True,
+                Reason::Suspended,
+                P::Done,
+                format!("The line {found}, as spec.paused asks. spec.suspend is true: nothing is written to the remote."),
+            ),
+            Self::Suspended { differs: true } => (
+                T::False,
+                Reason::Suspended,
+                P::Stalled,
+                format!("{} spec.suspend is true, so it stays; set it to false to have it corrected.", differs()),
+            ),
+            Self::Reported => (
+                T::False,
+                Reason::DriftReported,
+                P::Stalled,
+                format!("{} spec.driftPolicy is Report, so it stays; set it to Correct, or change spec.paused or the line.", differs()),
+            ),
+            Self::Drifted => {
+                (T::False, Reason::DriftDetected, P::Reconciling, format!("{} Putting it right.", differs()))
+            }
+            Self::StateUnknown => (
+                T::Unknown,
+                Reason::RemoteStateUnknown,
+                P::Reconciling,
+                "The remote does not say whether the line answers; looking again.".to_owned(),
+            ),
+            Self::Failing { trouble, stalled } => {
+                (T::False, Reason::of(trouble), stalled_if(stalled), details.fault.to_owned())
+            }
+            Self::Stale(_) => (
+                T::Unknown,
+                Reason::ObservationStale,
+                P::Reconciling,
+                format!("When last seen the line {found}, but that is too long ago to count: {}", details.fault),
+            ),
+            Self::Hindered { obstacle, stalled } => {
+                (T::False, obstacle.reason(), stalled_if(stalled), details.obstacle.to_owned())
+            }
+            Self::InternalError => (
+                T::False,
+                Reason::InternalError,
+                P::Reconciling,
+                "A bug in the operator stopped the work on this line; it will be tried again. Please report it with the operator's log.".to_owned(),
+            ),
+        };
+        Conditions {
+            ready,
+            reason,
+            progress,
+            message,
+        }
+    }
+
+    /// Whether `status.remote` may show the last look's state: not while a call is on its way.
+    #[must_use]
+    pub const fn shows_state(self) -> bool {
+        !matches!(self, Self::Acting(_) | Self::Stale(_))
+    }
+}
+
+const fn stalled_if(stalled: bool) -> Progress {
+    if stalled {
+        Progress::Stalled
+    } else {
+        Progress::Reconciling
+    }
+}

@@ -1,0 +1,742 @@
+//! The protocol: what to do next about one remote line.
+//!
+//! The remote has no fence, no version and no idempotency key, so a call that was sent may land later, also after its
+//! sender died. What counts is which *contrary* calls may still land. [`step`] keeps that in its [`Memory`], takes one
+//! [`Event`] at a time and answers with one [`Request`]. The controller carries requests out and hands back what came
+//! of them; it decides nothing. `tests/model.rs` checks this very function against every order of faults it knows.
+//!
+//! The rules, as `docs/protocol.md` explains them:
+//!
+//! 1. An edit goes out at once: PUT first where the last look differs or a contrary call is in doubt, else look first.
+//! 2. Doubts are kept for the *line*, for each action: until when its latest call may still land.
+//! 3. Ready is claimed only after a look that began when every contrary doubt had closed, and that agrees.
+//! 4. Who takes the lease knows nothing: every action is in doubt, and nothing is sent before a quorum read; nothing
+//!    older than the newest known is ever acted on.
+//! 5. Everything that isn't a fresh edit reads the object and the line before it acts.
+
+use std::time::Duration;
+
+use super::{
+    line::{Action, State, Trouble},
+    status::{Obstacle, Verdict},
+    time::Time,
+};
+
+/// An object's `metadata.uid`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Uid(pub u128);
+
+/// An object's `metadata.resourceVersion`, which grows with every write to any object of the kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version(pub u64);
+
+/// Whether the operator may write to the remote for an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// `driftPolicy: Correct`: the line is made what the object says.
+    Correct,
+    /// `driftPolicy: Report`: looks and tells, and writes nothing remote.
+    Report,
+    /// `suspend: true`: looks and tells, and writes nothing remote, whatever `driftPolicy` says.
+    Suspend,
+}
+
+/// What the step function needs of a `Deployment` object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Object {
+    /// `metadata.uid`.
+    pub uid: Uid,
+    /// `metadata.resourceVersion`.
+    pub version: Version,
+    /// `metadata.generation`. Compared for equality only: a restored backup takes it back.
+    pub generation: i64,
+    /// `spec.paused`.
+    pub paused: bool,
+    /// `spec.suspend` and `spec.driftPolicy`.
+    pub mode: Mode,
+    /// Whether its status says Ready=True for this generation.
+    pub claims: bool,
+    /// The time between two looks when nothing is wrong.
+    pub sync: Duration,
+}
+
+/// What is assumed of the remote and of this machine, and the pace of trying again. See `docs/protocol.md`.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// The longest that a sent call without a clear answer takes to land, from the end of the call.
+    pub doubt: Duration,
+    /// The longest that the remote takes to apply a call after its clean answer was read.
+    pub settle: Duration,
+    /// How long after a take-over calls of the leader before may still land: the doubt window and the longest
+    /// assumed freeze of a process between its look at the lease and the write to the socket.
+    pub takeover: Duration,
+    /// The first pause before trying again; it doubles with each failure.
+    pub retry: Duration,
+    /// The longest pause before trying again.
+    pub retry_cap: Duration,
+    /// How many sync intervals a look is good for.
+    pub stale_after: u32,
+    /// How long a Workspace or a Secret that isn't there yet may take to appear before a line counts as stalled.
+    pub grace: Duration,
+}
+
+/// Until when the latest call of each action may still land.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Doubts {
+    pause: Time,
+    resume: Time,
+}
+
+impl Doubts {
+    const fn of(&self, action: Action) -> Time {
+        match action {
+            Action::Pause => self.pause,
+            Action::Resume => self.resume,
+        }
+    }
+
+    fn extend(&mut self, action: Action, until: Time) {
+        let doubt = match action {
+            Action::Pause => &mut self.pause,
+            Action::Resume => &mut self.resume,
+        };
+        *doubt = until.max(*doubt);
+    }
+}
+
+/// The last look that showed a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Seen {
+    state: State,
+    began: Time,
+}
+
+/// A failure that lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Failing {
+    trouble: Trouble,
+    since: Time,
+    /// Whether it needs a human.
+    stalled: bool,
+}
+
+/// Something that wants a call to the remote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Due {
+    Nothing,
+    /// A fresh edit that has not gone out.
+    Edit,
+    /// A look showed something else than the spec asks.
+    Correction,
+}
+
+/// All that is remembered about one remote line, for one term as leader.
+///
+/// It belongs to the line (org, workspace, deployment id), not to an object: an object can be deleted and made again
+/// while a call for the line is still on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Memory {
+    doubts: Doubts,
+    /// A call that was sent and has not ended.
+    in_flight: Option<Action>,
+    /// The last clean call, and until when the remote may take to show it.
+    settling: Option<(Action, Time)>,
+    /// The newest version of any object of this line that this process knows of.
+    newest: Version,
+    /// Whether a quorum list or read in this term has brought the object.
+    quorum: bool,
+    /// An object that a quorum read did not find any more. Late news of it is ignored.
+    gone: Option<Uid>,
+    object: Option<Object>,
+    /// The object in memory may be outdated: read it before anything else.
+    reread: bool,
+    read_at: Time,
+    /// The object was read after the last look.
+    fresh: bool,
+    obstacle: Option<(Obstacle, Time)>,
+    due: Due,
+    seen: Option<Seen>,
+    look_at: Time,
+    /// No correction goes out before.
+    hold: Time,
+    failing: Option<Failing>,
+    failures: u8,
+    panicked: bool,
+    told: Option<Verdict>,
+    tell_failures: u8,
+}
+
+/// How knowledge of an object came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A quorum list that began in this term.
+    List,
+    /// A watch, which may lag.
+    Watch,
+}
+
+/// What came of a mutating call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sent {
+    /// A clean 2xx. Not proof of the new state: only a later look is.
+    Clean,
+    /// A definite refusal: this call has changed nothing and never will.
+    Refused(Trouble),
+    /// Anything else, a cancelled call too: it may have landed or land later.
+    Unclear(Trouble),
+    /// Nothing was sent, because the lease ends too soon or the budget is spent.
+    Withheld(Option<Trouble>),
+}
+
+/// What came of a guarded write to an object's status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Told {
+    /// It stands, as this version of the object; also where it stood already and nothing was written.
+    Written(Version),
+    /// The object has changed since it was read.
+    Outdated,
+    /// There is no such object any more.
+    Gone,
+    /// It may stand or not.
+    Failed,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// A list or watch brought the object.
+    Noticed(Object, Source),
+    /// The quorum read that was asked for ended; `None`: there is no such object. It began after everything that
+    /// this memory knows.
+    Read(Option<Object>),
+    /// The quorum read failed.
+    ReadFailed,
+    /// A watch told that the object was deleted.
+    Deleted(Uid),
+    /// What hinders every call for this object, if anything does.
+    Hindered(Option<Obstacle>),
+    /// The look that was asked for ended. `began` is from before it was sent; on failure, the earliest moment to try
+    /// again if the remote or the budget named one.
+    Looked {
+        /// The moment just before the call was sent.
+        began: Time,
+        /// The state, or what went wrong and when to try again.
+        answer: Result<State, (Trouble, Option<Time>)>,
+    },
+    /// The call that was asked for ended (or was not sent); with the earliest moment to try again if one was named.
+    Sent(Sent, Option<Time>),
+    /// The status write that was asked for ended.
+    Told(Verdict, Told),
+    /// The work on this line was cut off by a panic.
+    Interrupted,
+    /// The moment that was waited for came, or something else woke the line.
+    Woken,
+}
+
+/// What the controller must do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Request {
+    /// Read the object from the API server with quorum.
+    Read,
+    /// GET the line from the remote.
+    Look,
+    /// PUT the line's status, once; beside it, not before it, write the verdict.
+    Send {
+        /// What to do with the line.
+        action: Action,
+        /// What to tell at the same time.
+        beside: Option<Verdict>,
+    },
+    /// Write the verdict to the object's status, guarded by `resourceVersion` and `uid`.
+    Tell(Verdict),
+    /// Nothing until that moment or the next event.
+    Wait(Time),
+}
+
+/// One step of the protocol.
+#[must_use]
+pub fn step(mut memory: Memory, settings: &Settings, now: Time, event: Event) -> (Memory, Request) {
+    memory.take_in(settings, now, event);
+    let request = memory.decide(settings, now);
+    (memory, request)
+}
+
+impl Memory {
+    /// What a new leader knows: nothing. Every action may still land until the take-over window has passed.
+    #[must_use]
+    pub fn inherited(settings: &Settings, now: Time) -> Self {
+        let until = now + settings.takeover;
+        Self {
+            doubts: Doubts {
+                pause: until,
+                resume: until,
+            },
+            ..Self::first()
+        }
+    }
+
+    /// What the first leader ever knows: nothing, and nobody can have called before.
+    #[must_use]
+    pub fn first() -> Self {
+        Self {
+            doubts: Doubts::default(),
+            in_flight: None,
+            settling: None,
+            newest: Version(0),
+            quorum: false,
+            gone: None,
+            object: None,
+            reread: false,
+            read_at: Time(0),
+            fresh: false,
+            obstacle: None,
+            due: Due::Nothing,
+            seen: None,
+            look_at: Time(0),
+            hold: Time(0),
+            failing: None,
+            failures: 0,
+            panicked: false,
+            told: None,
+            tell_failures: 0,
+        }
+    }
+
+    /// The object that the line follows, as last known.
+    #[must_use]
+    pub const fn object(&self) -> Option<&Object> {
+        self.object.as_ref()
+    }
+
+    /// Whether a call that contradicts the object may still land.
+    #[must_use]
+    pub fn in_doubt(&self, now: Time) -> bool {
+        self.object
+            .is_some_and(|object| self.doubts.of(wanted(&object).contrary()) > now)
+    }
+
+    fn take_in(&mut self, settings: &Settings, now: Time, event: Event) {
+        match event {
+            Event::Noticed(object, source) => self.notice(now, object, source),
+            Event::Read(Some(object)) => self.read(now, object),
+            Event::Read(None) => self.lose(),
+            Event::ReadFailed => {
+                self.reread = true;
+                self.read_at = now + settings.retry;
+            }
+            Event::Deleted(uid) => {
+                if self.object.is_some_and(|object| object.uid == uid) {
+                    self.lose();
+                }
+            }
+            Event::Hindered(obstacle) => self.hinder(now, obstacle),
+            Event::Looked {
+                began,
+                answer: Ok(state),
+            } => self.look(settings, now, Seen { state, began }),
+            Event::Looked {
+                answer: Err((trouble, not_before)),
+                ..
+            } => {
+                self.fail(settings, now, trouble, not_before);
+            }
+            Event::Sent(sent, not_before) => self.end_call(settings, now, sent, not_before),
+            Event::Told(verdict, told) => self.tell(settings, now, verdict, told),
+            Event::Interrupted => {
+                if let Some(action) = self.in_flight.take() {
+                    self.doubts.extend(action, now + settings.doubt);
+                }
+                self.panicked = true;
+                self.reread = self.object.is_some();
+                self.failures = self.failures.saturating_add(1);
+                self.look_at = now + backoff(settings, self.failures.saturating_add(1));
+            }
+            Event::Woken => {}
+        }
+    }
+
+    fn notice(&mut self, now: Time, object: Object, source: Source) {
+        if self.gone == Some(object.uid) {
+            return;
+        }
+        if object.version <= self.newest {
+            // Late news of the object we follow is no news. Of another one, which takes the line over after a newer
+            // one went, only a read can tell how it is now.
+            self.reread |= self.object.is_none_or(|known| known.uid != object.uid);
+            if self.object.is_none() {
+                self.object = Some(object);
+            }
+            return;
+        }
+        let known_before = self.quorum;
+        self.quorum |= source == Source::List;
+        self.adopt(now, object, known_before);
+        self.reread = false;
+    }
+
+    fn read(&mut self, now: Time, object: Object) {
+        // The read began after all that is known here, so what it brought is the newest, whatever its version: after
+        // a restore from a backup versions go back.
+        if self.object.is_some_and(|known| known.uid == object.uid) {
+            self.newest = object.version;
+        }
+        let known_before = self.quorum && self.object.is_some();
+        self.quorum = true;
+        self.gone = None;
+        self.adopt(now, object, known_before);
+        self.reread = false;
+        self.fresh = true;
+    }
+
+    /// Follows `object` from now on. A new generation of something known before is an edit.
+    fn adopt(&mut self, now: Time, object: Object, known_before: bool) {
+        let same = self
+            .object
+            .is_some_and(|known| (known.uid, known.generation) == (object.uid, object.generation));
+        if !same {
+            self.due = if known_before {
+                Due::Edit
+            } else {
+                Due::Nothing
+            };
+            self.failing = None;
+            self.failures = 0;
+            self.settling = None;
+            self.look_at = now;
+            self.hold = now;
+        }
+        self.told = None;
+        self.newest = self.newest.max(object.version);
+        self.object = Some(object);
+    }
+
+    fn lose(&mut self) {
+        self.gone = self.object.take().map(|object| object.uid).or(self.gone);
+        self.reread = false;
+        self.due = Due::Nothing;
+    }
+
+    fn hinder(&mut self, now: Time, obstacle: Option<Obstacle>) {
+        if self.obstacle.map(|(known, _)| known) == obstacle {
+            return;
+        }
+        if obstacle.is_none() {
+            self.look_at = now;
+        }
+        self.obstacle = obstacle.map(|obstacle| (obstacle, now));
+        // An edit that had to wait is not fresh any more.
+        self.due = Due::Nothing;
+    }
+
+    fn look(&mut self, settings: &Settings, now: Time, seen: Seen) {
+        self.seen = Some(seen);
+        self.panicked = false;
+        self.fresh = false;
+        self.due = Due::Nothing;
+        let Some(object) = self.object else { return };
+        let wanted = wanted(&object);
+        if seen.state == wanted.state() || object.mode != Mode::Correct {
+            self.failing = None;
+            self.failures = 0;
+            self.settling = None;
+            self.look_at = now + object.sync;
+            let closes = self.doubts.of(wanted.contrary());
+            if !object.claims && seen.began < closes {
+                self.look_at = self.look_at.min(closes.max(now));
+            }
+            return;
+        }
+        match self.settling {
+            // The remote accepted the call and may need a moment to show it: look again, ever less often.
+            Some((action, until)) if action == wanted && until > now => {
+                let waited = settings.settle.saturating_sub(until.from_now(now));
+                let pause = waited
+                    .max(settings.settle / 32)
+                    .max(Duration::from_millis(1));
+                self.look_at = until.min(now + pause);
+                return;
+            }
+            // It never showed: that try failed.
+            Some(_) => {
+                self.settling = None;
+                self.failures = self.failures.saturating_add(1);
+                self.hold = now + backoff(settings, self.failures);
+            }
+            None => {}
+        }
+        if self.hold <= now {
+            self.due = Due::Correction;
+        }
+        self.look_at = self.hold.max(now);
+    }
+
+    fn fail(&mut self, settings: &Settings, now: Time, trouble: Trouble, not_before: Option<Time>) {
+        let known = self.failing.filter(|failing| failing.trouble == trouble);
+        let since = known.map_or(now, |failing| failing.since);
+        self.failures = self.failures.saturating_add(1);
+        let mut again = now + backoff(settings, self.failures);
+        let stalled = match trouble {
+            Trouble::Refused | Trouble::QuotaExhausted => true,
+            Trouble::NotFound => {
+                // A line that is just being made may not be found yet: two looks this far apart.
+                again = again.max(since + NOT_FOUND_GRACE);
+                known.is_some() && since + NOT_FOUND_GRACE <= now
+            }
+            Trouble::Unavailable
+            | Trouble::RateLimited
+            | Trouble::CredentialsRejected
+            | Trouble::Conflict
+            | Trouble::UnexpectedResponse => false,
+        };
+        self.failing = Some(Failing {
+            trouble,
+            since,
+            stalled,
+        });
+        self.look_at = again.max(not_before.unwrap_or(now));
+    }
+
+    /// A call went wrong: look at once where that is allowed, and hold the next one back.
+    fn fail_call(
+        &mut self,
+        settings: &Settings,
+        now: Time,
+        trouble: Trouble,
+        not_before: Option<Time>,
+    ) {
+        self.fail(settings, now, trouble, not_before);
+        let stalled = self.failing.is_some_and(|failing| failing.stalled);
+        let pause = if stalled {
+            settings.retry_cap
+        } else {
+            backoff(settings, self.failures)
+        };
+        self.look_at = not_before.unwrap_or(now);
+        self.hold = self.look_at.max(now + pause);
+    }
+
+    fn end_call(&mut self, settings: &Settings, now: Time, sent: Sent, not_before: Option<Time>) {
+        let Some(action) = self.in_flight.take() else {
+            return;
+        };
+        match sent {
+            Sent::Clean => {
+                let until = now + settings.settle;
+                self.doubts.extend(action, until);
+                self.settling = Some((action, until));
+                self.failing = None;
+                self.look_at = now;
+            }
+            Sent::Refused(trouble) => self.fail_call(settings, now, trouble, not_before),
+            Sent::Unclear(trouble) => {
+                self.doubts.extend(action, now + settings.doubt);
+                self.fail_call(settings, now, trouble, not_before);
+            }
+            Sent::Withheld(trouble) => {
+                let again = not_before.unwrap_or(now + settings.retry);
+                match trouble {
+                    Some(trouble) => self.fail_call(settings, now, trouble, Some(again)),
+                    None => self.look_at = again,
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, settings: &Settings, now: Time, verdict: Verdict, told: Told) {
+        match told {
+            Told::Written(version) => {
+                self.newest = self.newest.max(version);
+                self.told = Some(verdict);
+                self.tell_failures = 0;
+                if let Some(object) = &mut self.object {
+                    object.version = version;
+                    object.claims = verdict.claims();
+                }
+            }
+            Told::Outdated => self.reread = true,
+            Told::Gone => self.lose(),
+            // Whether it stands is not known, so neither is what the status claims.
+            Told::Failed => {
+                self.reread = true;
+                self.tell_failures = self.tell_failures.saturating_add(1);
+                self.read_at = now + backoff(settings, self.tell_failures.saturating_add(1));
+            }
+        }
+    }
+
+    fn decide(&mut self, settings: &Settings, now: Time) -> Request {
+        let Some(object) = self.object else {
+            return Request::Wait(Time::NEVER);
+        };
+        if self.in_flight.is_some() {
+            return Request::Wait(Time::NEVER);
+        }
+        if self.reread || !self.quorum {
+            return if self.read_at <= now {
+                Request::Read
+            } else {
+                Request::Wait(self.read_at)
+            };
+        }
+        if self.obstacle.is_none() {
+            if object.mode == Mode::Correct {
+                if let Some(request) = self.act(now, &object) {
+                    return request;
+                }
+            }
+            if self.look_at <= now {
+                return Request::Look;
+            }
+        }
+        let (verdict, changes) = self.verdict(settings, now, &object);
+        if self.told == Some(verdict) {
+            let look = if self.obstacle.is_none() {
+                self.look_at
+            } else {
+                Time::NEVER
+            };
+            Request::Wait(look.min(changes))
+        } else {
+            Request::Tell(verdict)
+        }
+    }
+
+    /// The next request towards a call to the remote, if one is due.
+    fn act(&mut self, now: Time, object: &Object) -> Option<Request> {
+        let action = wanted(object);
+        let differs = self.seen.is_some_and(|seen| seen.state != action.state());
+        match self.due {
+            Due::Nothing => None,
+            Due::Edit if differs || self.doubts.of(action.contrary()) > now => {
+                Some(self.send(action))
+            }
+            // Nothing says that the line needs a call: look first.
+            Due::Edit => None,
+            Due::Correction if !differs => None,
+            Due::Correction if !self.fresh => {
+                self.reread = true;
+                Some(Request::Read)
+            }
+            // Before a drift is corrected, the claim that it contradicts is taken back.
+            Due::Correction if object.claims => Some(Request::Tell(Verdict::Drifted)),
+            Due::Correction => Some(self.send(action)),
+        }
+    }
+
+    fn send(&mut self, action: Action) -> Request {
+        // A status that claims nothing stays as it is: it tells more than that we try again.
+        let beside = if self.told.is_some_and(|told| !told.claims()) {
+            None
+        } else {
+            Some(Verdict::Acting(action))
+        };
+        self.due = Due::Nothing;
+        self.settling = None;
+        self.in_flight = Some(action);
+        Request::Send { action, beside }
+    }
+
+    /// What to tell now, and when that changes by itself.
+    fn verdict(&self, settings: &Settings, now: Time, object: &Object) -> (Verdict, Time) {
+        if let Some((obstacle, since)) = self.obstacle {
+            let patience = obstacle
+                .grace(settings)
+                .map_or(Time(0), |grace| since + grace);
+            let stalled = patience <= now;
+            return (
+                Verdict::Hindered { obstacle, stalled },
+                if stalled { Time::NEVER } else { patience },
+            );
+        }
+        if self.panicked {
+            return (Verdict::InternalError, Time::NEVER);
+        }
+        let action = wanted(object);
+        let Some(seen) = self.seen else {
+            return (
+                self.failing
+                    .map_or(Verdict::Acting(action), Failing::verdict),
+                Time::NEVER,
+            );
+        };
+        let agrees = seen.state == action.state();
+        if let Some(failing) = self.failing {
+            if !failing.is_passing() {
+                return (failing.verdict(), Time::NEVER);
+            }
+            let expires = seen.began + object.sync * settings.stale_after;
+            if expires <= now {
+                return (Verdict::Stale(failing.trouble), Time::NEVER);
+            }
+            // One failed look does not make a claim untrue: it holds until the last good look is too old.
+            let verdict = if agrees && object.claims {
+                self.settled(object, seen)
+            } else {
+                failing.verdict()
+            };
+            return (verdict, expires);
+        }
+        let verdict = if agrees {
+            self.settled(object, seen)
+        } else {
+            match object.mode {
+                Mode::Suspend => Verdict::Suspended { differs: true },
+                Mode::Report => Verdict::Reported,
+                Mode::Correct if seen.state == State::Unknown && self.settling.is_none() => {
+                    Verdict::StateUnknown
+                }
+                Mode::Correct if self.told == Some(Verdict::Drifted) => Verdict::Drifted,
+                Mode::Correct => Verdict::Acting(action),
+            }
+        };
+        (verdict, Time::NEVER)
+    }
+
+    /// What to tell of a line that was last seen as asked.
+    fn settled(&self, object: &Object, seen: Seen) -> Verdict {
+        let confirmed = object.claims || seen.began >= self.doubts.of(wanted(object).contrary());
+        match object.mode {
+            _ if !confirmed => Verdict::Awaiting,
+            Mode::Suspend => Verdict::Suspended { differs: false },
+            Mode::Correct | Mode::Report => Verdict::Synced,
+        }
+    }
+}
+
+impl Failing {
+    const fn verdict(self) -> Verdict {
+        Verdict::Failing {
+            trouble: self.trouble,
+            stalled: self.stalled,
+        }
+    }
+
+    /// Whether it says nothing about the line itself.
+    const fn is_passing(self) -> bool {
+        matches!(
+            self.trouble,
+            Trouble::Unavailable | Trouble::RateLimited | Trouble::UnexpectedResponse
+        )
+    }
+}
+
+/// How far apart two looks must find nothing before a line counts as not there.
+const NOT_FOUND_GRACE: Duration = Duration::from_secs(30);
+
+const fn wanted(object: &Object) -> Action {
+    Action::for_paused(object.paused)
+}
+
+/// The pause after the n-th failure in a row: none, then doubling from `retry` to `retry_cap`.
+fn backoff(settings: &Settings, failures: u8) -> Duration {
+    match failures.checked_sub(2) {
+        None => Duration::ZERO,
+        Some(doublings) => {
+            let factor = 1u32.checked_shl(u32::from(doublings)).unwrap_or(u32::MAX);
+            settings
+                .retry
+                .saturating_mul(factor)
+                .min(settings.retry_cap)
+        }
+    }
+}
