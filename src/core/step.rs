@@ -3,7 +3,7 @@
 //! The remote has no fence, no version and no idempotency key, so a call that was sent may land later, also after its
 //! sender died. What counts is which *contrary* calls may still land. [`step`] keeps that in its [`Memory`], takes one
 //! [`Event`] at a time and answers with one [`Request`]. The controller carries requests out and hands back what came
-//! of them; it decides nothing. `tests/model.rs` checks this very function against every order of faults it knows.
+//! of them; it decides nothing. `step/model.rs` checks this very function against every order of faults it knows.
 //!
 //! The rules, as `docs/protocol.md` explains them:
 //!
@@ -740,3 +740,6 @@ fn backoff(settings: &Settings, failures: u8) -> Duration {
         }
     }
 }
+
+#[cfg(test)]
+mod model;

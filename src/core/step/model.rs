@@ -1,0 +1,1274 @@
+//! The model check: the real step function, two replicas that share a lease, one line, and every order of faults that
+//! the budgets of a [`Bounds`] allow.
+//!
+//! The clock stands still at [`NOW`] and the world ages instead, so that states that differ only by when they happened
+//! are one. A tick stands for a second or for a minute: only the order of the windows matters.
+
+use std::{
+    collections::VecDeque,
+    hash::{DefaultHasher, Hash, Hasher},
+    time::{Duration, Instant},
+};
+
+use stateright::{Checker, Model, Property};
+
+use super::{
+    Due, Event, Memory, Mode, Object, Request, Sent, Settings, Source, Told, Uid, Version,
+};
+use crate::core::{
+    line::{Action, State, Trouble},
+    status::{Obstacle, Verdict},
+    time::Time,
+};
+
+const NOW: Time = Time(64);
+const PAST: Time = Time(63);
+
+/// The assumptions, in ticks: how long a call may take, and a freeze between the look at the lease and the socket.
+const CALL: u8 = 1;
+const FREEZE: u8 = 1;
+/// How long a call lands after its end, and after a clean answer.
+const LATENESS: u8 = 2;
+const SETTLING: u8 = 1;
+const LEASE: u8 = 3;
+
+const fn ticks(n: u8) -> Duration {
+    Duration::from_millis(n as u64)
+}
+
+/// How often each thing may happen in one run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Bounds {
+    /// `spec.paused` is flipped.
+    edits: u8,
+    /// Another field is edited: a new generation that asks for the same.
+    touches: u8,
+    /// `spec.suspend` is flipped.
+    suspends: u8,
+    /// The object is deleted (and may be made again, either way).
+    deletions: u8,
+    /// Somebody flips the line on the dashboard.
+    flips: u8,
+    /// A process dies; it may start again, with an old view of the object too.
+    crashes: u8,
+    /// A process stands still for as long as it likes.
+    freezes: u8,
+    /// The leader gives the lease away.
+    handovers: u8,
+    /// A reply is lost, or a call, or both.
+    losses: u8,
+    /// The key is missing for a while.
+    obstacles: u8,
+}
+
+/// The protocol as it is, or without one of its rules. The check must tell each from the real one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Variant {
+    Real,
+    /// Rule 1 left out: an edit waits for a look.
+    LookBeforeEdit,
+    /// Rule 2: doubts are forgotten with the object.
+    DoubtsOfObject,
+    /// Rule 2: the doubt window is a tick too short.
+    DoubtTooShort,
+    /// Rule 2: nothing is in doubt after a clean answer.
+    CleanMeansLanded,
+    /// Rule 3: Ready at the first look that agrees.
+    ReadyAtOnce,
+    /// Rule 3: doubts are judged when the look ends.
+    JudgedAtTheEnd,
+    /// Rule 3: status writes are guarded by uid only.
+    NoVersionGuard,
+    /// Rule 3: status writes are guarded by version only, in a world where versions start again.
+    NoUidGuard,
+    /// Rule 4: nothing is in doubt after a take-over.
+    TrustAfterTakeOver,
+    /// Rule 4: the take-over window leaves out the freeze.
+    TakeOverTooShort,
+    /// Rule 4: the watch is believed before a quorum read.
+    NoQuorumRead,
+    /// Rule 4: whatever comes is acted on, also what is older than the newest known.
+    OlderActedOn,
+    /// Rule 6: calls are sent whatever is left of the lease.
+    NoLease,
+}
+
+/// The object as the API server stores it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Stored {
+    uid: u8,
+    version: u8,
+    generation: u8,
+    paused: bool,
+    suspend: bool,
+    /// Ready=True for this generation, and how often the dashboard had been used when the line was looked at.
+    claim: Option<(u8, u8)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Note {
+    Applied(Stored),
+    Deleted(u8),
+}
+
+/// A PUT on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Call {
+    action: Action,
+    /// The replica that waits for the answer.
+    owner: Option<u8>,
+    landed: bool,
+    answered: bool,
+    /// How many ticks it may still take to land.
+    life: u8,
+}
+
+/// A status write on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Write {
+    owner: Option<u8>,
+    verdict: Verdict,
+    uid: u8,
+    version: u8,
+    generation: u8,
+    epoch: u8,
+}
+
+/// What a replica waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Pending {
+    Idle(Time),
+    Reading(Option<Option<Stored>>),
+    Looking {
+        began: Time,
+        served: Option<(bool, u8)>,
+    },
+    /// The lease was found good; the call is not on the socket yet.
+    Checked {
+        action: Action,
+        beside: Option<Verdict>,
+    },
+    Sending {
+        beside: Option<(Verdict, Option<Told>)>,
+        sent: Option<Sent>,
+    },
+    Telling(Verdict, Option<Told>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Replica {
+    up: bool,
+    frozen: bool,
+    leads: bool,
+    memory: Memory,
+    pending: Pending,
+    /// How long it has been pending.
+    age: u8,
+    /// What the dashboard's count was at the last look.
+    epoch: u8,
+    /// The watch: what has been delivered last, and what has not been yet.
+    cache: Option<Stored>,
+    queue: VecDeque<Note>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct World {
+    left: Bounds,
+    object: Option<Stored>,
+    /// The object one change ago: what a lagging API server may still show.
+    before: Option<Stored>,
+    uids: u8,
+    active: bool,
+    epoch: u8,
+    calls: Vec<Call>,
+    writes: Vec<Write>,
+    /// Whether there has ever been a leader.
+    led: bool,
+    holder: Option<u8>,
+    lease: u8,
+    replicas: [Replica; 2],
+    obstacle: bool,
+    /// An edit that had to go out at once did not.
+    dawdled: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Move {
+    Tick,
+    Edit,
+    Touch,
+    Suspend,
+    Delete,
+    Create {
+        paused: bool,
+    },
+    Flip,
+    Obstruct(bool),
+    Crash(u8),
+    Start {
+        replica: u8,
+        stale: bool,
+    },
+    Freeze(u8),
+    Thaw(u8),
+    TakeOver(u8),
+    HandOver(u8),
+    StepDown(u8),
+    /// The watch delivers the oldest note, or the newest and skips the rest.
+    Deliver {
+        replica: u8,
+        last: bool,
+    },
+    Wake(u8),
+    Serve(u8),
+    Return(u8),
+    FailLook(u8),
+    Put(u8),
+    Land(usize),
+    Answer(usize),
+    Lose(usize),
+    Vanish(usize),
+    Apply {
+        write: usize,
+        heard: bool,
+    },
+    Forget(usize),
+}
+
+struct Check {
+    variant: Variant,
+    bounds: Bounds,
+    settings: Settings,
+    /// Whether a clean answer may come before the call lands.
+    early_answers: bool,
+    /// Versions start again with a new object, as after a restore from a backup.
+    restored: bool,
+    /// One state in so many is also followed to its end without faults.
+    follow_every: u64,
+}
+
+impl Check {
+    fn new(variant: Variant, bounds: Bounds) -> Self {
+        let takeover = LATENESS + FREEZE - u8::from(variant == Variant::TakeOverTooShort);
+        let settings = Settings {
+            doubt: ticks(LATENESS - u8::from(variant == Variant::DoubtTooShort)),
+            settle: ticks(if variant == Variant::CleanMeansLanded {
+                0
+            } else {
+                SETTLING
+            }),
+            takeover: ticks(takeover),
+            retry: ticks(1),
+            retry_cap: ticks(2),
+            stale_after: 1 << 20,
+            grace: ticks(1),
+        };
+        Self {
+            variant,
+            bounds,
+            settings,
+            early_answers: true,
+            restored: variant == Variant::NoUidGuard,
+            follow_every: 1,
+        }
+    }
+
+    /// The environment hands `event` to a replica's step function and takes its request up.
+    fn drive(&self, world: &mut World, replica: u8, event: Event) {
+        let r = usize::from(replica);
+        let mut memory = world.replicas[r].memory;
+        let known = memory;
+        let mut event = event;
+        match (self.variant, &mut event) {
+            (Variant::OlderActedOn, Event::Noticed(..)) => memory.newest = Version(0),
+            (Variant::JudgedAtTheEnd, Event::Looked { began, .. }) => *began = NOW,
+            (Variant::ReadyAtOnce, Event::Looked { .. }) => {
+                memory.doubts = super::Doubts::default()
+            }
+            (Variant::DoubtsOfObject, Event::Noticed(object, _) | Event::Read(Some(object)))
+                if known
+                    .object
+                    .or(known.gone.map(|uid| Object { uid, ..*object }))
+                    .is_some_and(|o| o.uid != object.uid) =>
+            {
+                memory.doubts = super::Doubts::default();
+            }
+            _ => {}
+        }
+        memory.take_in(&self.settings, NOW, event);
+        if self.variant == Variant::LookBeforeEdit {
+            memory.due = if memory.due == Due::Edit {
+                Due::Nothing
+            } else {
+                memory.due
+            };
+        }
+        let request = memory.decide(&self.settings, NOW);
+        if let Event::Noticed(object, _) = event {
+            world.dawdled |=
+                must_go_out(&known, &object) && !matches!(request, Request::Send { .. });
+        }
+        world.replicas[r].memory = memory;
+        world.replicas[r].age = 0;
+        world.replicas[r].pending = match request {
+            Request::Wait(until) => Pending::Idle(until),
+            Request::Read => Pending::Reading(None),
+            Request::Look => Pending::Looking {
+                began: NOW,
+                served: None,
+            },
+            Request::Send { action, beside } => {
+                let outlives = world.holder == Some(replica) && world.lease > CALL;
+                if !outlives && self.variant != Variant::NoLease {
+                    return self.drive(world, replica, Event::Sent(Sent::Withheld(None), None));
+                }
+                Pending::Checked { action, beside }
+            }
+            Request::Tell(verdict) => {
+                world.put_write(replica, verdict);
+                Pending::Telling(verdict, None)
+            }
+        };
+    }
+
+    /// Hands back what is pending where it has come to its end.
+    fn settle(&self, world: &mut World, replica: u8) {
+        let r = &world.replicas[usize::from(replica)];
+        if r.frozen || !r.up {
+            return;
+        }
+        match r.pending {
+            Pending::Telling(verdict, Some(told)) => {
+                self.drive(world, replica, Event::Told(verdict, told))
+            }
+            Pending::Sending {
+                beside,
+                sent: Some(sent),
+            } => match beside {
+                Some((_, None)) => {}
+                Some((verdict, Some(told))) => {
+                    self.drive(world, replica, Event::Told(verdict, told));
+                    self.drive(world, replica, Event::Sent(sent, None));
+                }
+                None => self.drive(world, replica, Event::Sent(sent, None)),
+            },
+            _ => {}
+        }
+    }
+
+    fn notice(&self, world: &mut World, replica: u8, note: Note) {
+        let r = &mut world.replicas[usize::from(replica)];
+        match note {
+            Note::Applied(stored) => {
+                r.cache = Some(stored);
+                if r.leads {
+                    self.drive(world, replica, Event::Noticed(stored.seen(), Source::Watch));
+                }
+            }
+            Note::Deleted(uid) => {
+                r.cache = None;
+                if r.leads {
+                    self.drive(world, replica, Event::Deleted(Uid(u128::from(uid))));
+                }
+            }
+        }
+    }
+
+    fn guards(&self, stored: &Stored, write: &Write) -> bool {
+        let (uid, version) = (stored.uid == write.uid, stored.version == write.version);
+        match self.variant {
+            Variant::NoVersionGuard => uid,
+            Variant::NoUidGuard => version,
+            _ => uid && version,
+        }
+    }
+
+    /// From `world` on without faults: the line must end as asked, be claimed as such, and stay so.
+    fn converges(&self, world: &World) -> bool {
+        let mut world = world.clone();
+        world.left = Bounds::default();
+        let mut quiet = 0;
+        for _ in 0..400 {
+            if world.lies() {
+                return false;
+            }
+            let next = self.enabled(&world).into_iter().find(|step| match step {
+                Move::Thaw(_)
+                | Move::TakeOver(_)
+                | Move::StepDown(_)
+                | Move::Start { stale: false, .. }
+                | Move::Deliver { last: false, .. }
+                | Move::Wake(_)
+                | Move::Serve(_)
+                | Move::Return(_)
+                | Move::Put(_)
+                | Move::Land(_)
+                | Move::Answer(_)
+                | Move::Obstruct(false)
+                | Move::Apply { heard: true, .. } => true,
+                Move::Lose(call) => {
+                    !world.calls[*call].answered && world.calls[*call].life <= LATENESS
+                }
+                _ => false,
+            });
+            let step = next.unwrap_or(Move::Tick);
+            if step == Move::Tick {
+                quiet = if world.is_right() { quiet + 1 } else { 0 };
+                if quiet > 4 {
+                    return true;
+                }
+            }
+            world = self.next_state(&world, step).unwrap_or(world);
+        }
+        false
+    }
+
+    fn follows(&self, world: &World) -> bool {
+        let mut hasher = DefaultHasher::new();
+        world.hash(&mut hasher);
+        hasher.finish().is_multiple_of(self.follow_every)
+    }
+
+    fn enabled(&self, world: &World) -> Vec<Move> {
+        let mut moves = Vec::with_capacity(24);
+        self.actions(world, &mut moves);
+        moves
+    }
+}
+
+/// Whether rule 1 asks for a call at once, in the words of the design.
+fn must_go_out(known: &Memory, object: &Object) -> bool {
+    let wanted = Action::for_paused(object.paused);
+    let differs = known.seen.is_some_and(|seen| seen.state != wanted.state());
+    let in_doubt = known.doubts.of(wanted.contrary()) > NOW;
+    known.quorum
+        && !known.reread
+        && known.obstacle.is_none()
+        && object.mode == Mode::Correct
+        && known.gone != Some(object.uid)
+        && object.version > known.newest
+        && known
+            .object
+            .is_some_and(|o| o.uid == object.uid && o.generation != object.generation)
+        && (differs || in_doubt)
+}
+
+impl Stored {
+    fn seen(&self) -> Object {
+        Object {
+            uid: Uid(u128::from(self.uid)),
+            version: Version(u64::from(self.version)),
+            generation: i64::from(self.generation),
+            paused: self.paused,
+            mode: if self.suspend {
+                Mode::Suspend
+            } else {
+                Mode::Correct
+            },
+            claims: self
+                .claim
+                .is_some_and(|(generation, _)| generation == self.generation),
+            sync: ticks(4),
+        }
+    }
+}
+
+impl Replica {
+    fn new() -> Self {
+        Self {
+            up: true,
+            frozen: false,
+            leads: false,
+            memory: Memory::first(),
+            pending: Pending::Idle(Time::NEVER),
+            age: 0,
+            epoch: 0,
+            cache: None,
+            queue: VecDeque::new(),
+        }
+    }
+
+    fn runs(&self) -> bool {
+        self.up && !self.frozen
+    }
+
+    /// Dies, or ends its term: forgets all but what the watch brings.
+    fn forget(&mut self) {
+        self.leads = false;
+        self.memory = Memory::first();
+        self.pending = Pending::Idle(Time::NEVER);
+        self.age = 0;
+        self.epoch = 0;
+    }
+}
+
+impl World {
+    fn new(bounds: Bounds) -> Self {
+        let stored = Stored {
+            uid: 1,
+            version: 1,
+            generation: 1,
+            paused: true,
+            suspend: false,
+            claim: None,
+        };
+        let mut world = Self {
+            left: bounds,
+            object: Some(stored),
+            before: None,
+            uids: 1,
+            active: true,
+            epoch: 0,
+            calls: Vec::new(),
+            writes: Vec::new(),
+            led: false,
+            holder: None,
+            lease: 0,
+            replicas: [Replica::new(), Replica::new()],
+            obstacle: false,
+            dawdled: false,
+        };
+        for replica in &mut world.replicas {
+            replica.queue.push_back(Note::Applied(stored));
+        }
+        world
+    }
+
+    fn is_right(&self) -> bool {
+        self.object.is_none_or(|object| {
+            object.suspend
+                || object.paused != self.active
+                    && object
+                        .claim
+                        .is_some_and(|(generation, _)| generation == object.generation)
+        })
+    }
+
+    /// The status claims what is not so, and nobody outside has touched the line since it was looked at.
+    fn lies(&self) -> bool {
+        self.object.is_some_and(|object| {
+            object.paused == self.active
+                && object.claim.is_some_and(|(generation, epoch)| {
+                    generation == object.generation && epoch == self.epoch
+                })
+        })
+    }
+
+    fn store(&mut self, object: Option<Stored>) {
+        let note = match (object, self.object) {
+            (Some(stored), _) => Note::Applied(stored),
+            (None, Some(old)) => Note::Deleted(old.uid),
+            (None, None) => return,
+        };
+        self.before = self.object;
+        self.object = object;
+        for replica in self.replicas.iter_mut().filter(|replica| replica.up) {
+            replica.queue.push_back(note);
+        }
+    }
+
+    fn edit(&mut self, change: impl FnOnce(&mut Stored)) {
+        if let Some(mut stored) = self.object {
+            stored.version = self.next_version();
+            stored.generation += 1;
+            change(&mut stored);
+            self.store(Some(stored));
+        }
+    }
+
+    fn next_version(&self) -> u8 {
+        self.versions().into_iter().max().unwrap_or(0) + 1
+    }
+
+    fn put_write(&mut self, owner: u8, verdict: Verdict) {
+        let replica = &self.replicas[usize::from(owner)];
+        let Some(object) = replica.memory.object else {
+            return;
+        };
+        self.writes.push(Write {
+            owner: Some(owner),
+            verdict,
+            uid: u8::try_from(object.uid.0).unwrap(),
+            version: u8::try_from(object.version.0).unwrap(),
+            generation: u8::try_from(object.generation).unwrap(),
+            epoch: replica.epoch,
+        });
+    }
+
+    /// Hands an answer to the replica that waits for it, to be read when it runs.
+    fn told(&mut self, owner: Option<u8>, told: Told) {
+        let Some(owner) = owner else { return };
+        match &mut self.replicas[usize::from(owner)].pending {
+            Pending::Telling(_, answer)
+            | Pending::Sending {
+                beside: Some((_, answer)),
+                ..
+            } => *answer = Some(told),
+            _ => {}
+        }
+    }
+
+    fn sent(&mut self, owner: Option<u8>, outcome: Sent) {
+        let Some(owner) = owner else { return };
+        if let Pending::Sending { sent, .. } = &mut self.replicas[usize::from(owner)].pending {
+            *sent = Some(outcome);
+        }
+    }
+
+    /// Every version that anything in the world knows of.
+    fn versions(&self) -> Vec<u8> {
+        let mut versions: Vec<u8> = self
+            .object
+            .iter()
+            .chain(&self.before)
+            .map(|stored| stored.version)
+            .collect();
+        versions.extend(self.writes.iter().map(|write| write.version));
+        for replica in &self.replicas {
+            versions.push(u8::try_from(replica.memory.newest.0).unwrap());
+            versions.extend(
+                replica
+                    .memory
+                    .object
+                    .map(|object| u8::try_from(object.version.0).unwrap()),
+            );
+            versions.extend(replica.cache.map(|stored| stored.version));
+            versions.extend(replica.queue.iter().filter_map(|note| match note {
+                Note::Applied(stored) => Some(stored.version),
+                Note::Deleted(_) => None,
+            }));
+            if let Pending::Reading(Some(Some(stored))) = replica.pending {
+                versions.push(stored.version);
+            }
+        }
+        versions
+    }
+
+    /// One state for all that differ only in how long ago things were and in how large the versions are.
+    fn canonical(mut self) -> Self {
+        let mut ranks = self.versions();
+        ranks.push(0);
+        ranks.sort_unstable();
+        ranks.dedup();
+        let rank = |version: &mut u8| {
+            *version = u8::try_from(ranks.binary_search(version).unwrap_or(0)).unwrap()
+        };
+        let rank64 = |version: &mut Version| {
+            let mut small = u8::try_from(version.0).unwrap();
+            rank(&mut small);
+            version.0 = u64::from(small);
+        };
+        for stored in self.object.iter_mut().chain(&mut self.before) {
+            rank(&mut stored.version);
+        }
+        for write in &mut self.writes {
+            rank(&mut write.version);
+        }
+        for replica in &mut self.replicas {
+            rank64(&mut replica.memory.newest);
+            if let Some(object) = &mut replica.memory.object {
+                rank64(&mut object.version);
+            }
+            if let Some(stored) = &mut replica.cache {
+                rank(&mut stored.version);
+            }
+            for note in &mut replica.queue {
+                if let Note::Applied(stored) = note {
+                    rank(&mut stored.version);
+                }
+            }
+            if let Pending::Reading(Some(Some(stored))) = &mut replica.pending {
+                rank(&mut stored.version);
+            }
+            replica.canonical_times();
+        }
+        let by_content = |call: &Call| {
+            (
+                call.action as u8,
+                call.owner,
+                call.landed,
+                call.answered,
+                call.life,
+            )
+        };
+        self.calls.sort_unstable_by_key(by_content);
+        self
+    }
+
+    fn age(&mut self) {
+        for replica in &mut self.replicas {
+            let memory = &mut replica.memory;
+            let mut times = vec![
+                &mut memory.doubts.pause,
+                &mut memory.doubts.resume,
+                &mut memory.read_at,
+                &mut memory.look_at,
+                &mut memory.hold,
+            ];
+            times.extend(memory.settling.iter_mut().map(|(_, until)| until));
+            times.extend(memory.obstacle.iter_mut().map(|(_, since)| since));
+            times.extend(memory.failing.iter_mut().map(|failing| &mut failing.since));
+            times.extend(memory.seen.iter_mut().map(|seen| &mut seen.began));
+            match &mut replica.pending {
+                Pending::Idle(until) => times.push(until),
+                Pending::Looking { began, .. } => times.push(began),
+                _ => {}
+            }
+            for time in times {
+                if *time != Time::NEVER {
+                    time.0 = time.0.saturating_sub(1);
+                }
+            }
+            replica.age = if matches!(replica.pending, Pending::Idle(_)) {
+                0
+            } else {
+                replica.age.saturating_add(1).min(2)
+            };
+        }
+        for call in &mut self.calls {
+            call.life = call.life.saturating_sub(1);
+        }
+    }
+}
+
+impl Replica {
+    /// Past moments count by their order only: those of looks and doubts by rank, the others not at all.
+    fn canonical_times(&mut self) {
+        let memory = &mut self.memory;
+        for time in [&mut memory.read_at, &mut memory.look_at, &mut memory.hold] {
+            *time = (*time).max(PAST);
+        }
+        if let Some((_, until)) = &mut memory.settling {
+            *until = (*until).max(PAST);
+        }
+        if let Some((_, since)) = &mut memory.obstacle {
+            *since = (*since).max(Time(PAST.0 - 1));
+        }
+        if let Some(failing) = &mut memory.failing {
+            failing.since = PAST;
+        }
+        let mut ranked = vec![&mut memory.doubts.pause, &mut memory.doubts.resume];
+        ranked.extend(memory.seen.iter_mut().map(|seen| &mut seen.began));
+        if let Pending::Looking { began, .. } = &mut self.pending {
+            ranked.push(began);
+        }
+        let mut past: Vec<u64> = ranked
+            .iter()
+            .map(|time| time.0)
+            .filter(|time| *time < NOW.0)
+            .collect();
+        past.sort_unstable();
+        past.dedup();
+        for time in ranked {
+            if let Ok(rank) = past.binary_search(&time.0) {
+                time.0 = NOW.0 - (past.len() - rank) as u64;
+            }
+        }
+    }
+}
+
+impl Model for Check {
+    type State = World;
+    type Action = Move;
+
+    fn init_states(&self) -> Vec<World> {
+        vec![World::new(self.bounds)]
+    }
+
+    #[allow(
+        clippy::too_many_lines,
+        reason = "one list of everything that can happen"
+    )]
+    fn actions(&self, world: &World, moves: &mut Vec<Move>) {
+        let left = &world.left;
+        let mut late = false;
+        for (r, replica) in world.replicas.iter().enumerate() {
+            let id = u8::try_from(r).unwrap();
+            if !replica.up {
+                moves.push(Move::Start {
+                    replica: id,
+                    stale: false,
+                });
+                if world.before.is_some() {
+                    moves.push(Move::Start {
+                        replica: id,
+                        stale: true,
+                    });
+                }
+                continue;
+            }
+            if left.crashes > 0 {
+                moves.push(Move::Crash(id));
+            }
+            if replica.frozen {
+                moves.push(Move::Thaw(id));
+                // The assumption on freezes between the look at the lease and the socket.
+                late |= matches!(replica.pending, Pending::Checked { .. }) && replica.age >= FREEZE;
+                continue;
+            }
+            if left.freezes > 0 && replica.leads {
+                moves.push(Move::Freeze(id));
+            }
+            let holds = world.holder == Some(id) && world.lease > 0;
+            if replica.leads && !holds {
+                moves.push(Move::StepDown(id));
+                late = true;
+            }
+            if !replica.leads && (world.holder.is_none() || world.lease == 0) {
+                moves.push(Move::TakeOver(id));
+            }
+            let waits = matches!(replica.pending, Pending::Idle(_) | Pending::Looking { .. });
+            if !replica.queue.is_empty() && (waits || !replica.leads) {
+                moves.push(Move::Deliver {
+                    replica: id,
+                    last: false,
+                });
+                if replica.queue.len() > 1 {
+                    moves.push(Move::Deliver {
+                        replica: id,
+                        last: true,
+                    });
+                }
+            }
+            match replica.pending {
+                Pending::Idle(until)
+                    if replica.leads
+                        && (until <= NOW
+                            || replica.memory.obstacle.is_some() != world.obstacle) =>
+                {
+                    moves.push(Move::Wake(id));
+                    late = true;
+                }
+                Pending::Idle(_) => {
+                    if left.handovers > 0 && holds && replica.leads {
+                        moves.push(Move::HandOver(id));
+                    }
+                }
+                Pending::Reading(served) => {
+                    moves.push(if served.is_some() {
+                        Move::Return(id)
+                    } else {
+                        Move::Serve(id)
+                    });
+                    late |= replica.age >= CALL;
+                }
+                Pending::Looking { served, .. } => {
+                    moves.push(if served.is_some() {
+                        Move::Return(id)
+                    } else {
+                        Move::Serve(id)
+                    });
+                    if left.losses > 0 {
+                        moves.push(Move::FailLook(id));
+                    }
+                    late |= replica.age >= CALL;
+                }
+                Pending::Checked { .. } => {
+                    moves.push(Move::Put(id));
+                    late = true;
+                }
+                Pending::Sending { .. } => {}
+                Pending::Telling(..) => late |= replica.age >= CALL,
+            }
+        }
+        for (i, call) in world.calls.iter().enumerate() {
+            if !call.landed {
+                moves.push(Move::Land(i));
+                if call.owner.is_none() && !call.answered {
+                    moves.push(Move::Vanish(i));
+                }
+            }
+            if let Some(owner) = call.owner {
+                if !call.answered {
+                    if call.landed || self.early_answers {
+                        moves.push(Move::Answer(i));
+                    }
+                    if left.losses > 0 || call.life <= LATENESS {
+                        moves.push(Move::Lose(i));
+                    }
+                }
+                late |= world.replicas[usize::from(owner)].runs() && call.life <= LATENESS;
+            }
+            late |= call.life == 0 && !call.landed;
+        }
+        for i in 0..world.writes.len() {
+            moves.push(Move::Apply {
+                write: i,
+                heard: true,
+            });
+            if left.losses > 0 {
+                moves.push(Move::Apply {
+                    write: i,
+                    heard: false,
+                });
+            }
+            if world.writes[i].owner.is_none() {
+                moves.push(Move::Forget(i));
+            }
+        }
+        if world.object.is_some() {
+            moves.extend((left.edits > 0).then_some(Move::Edit));
+            moves.extend((left.touches > 0).then_some(Move::Touch));
+            moves.extend((left.suspends > 0).then_some(Move::Suspend));
+            moves.extend((left.deletions > 0).then_some(Move::Delete));
+        } else {
+            moves.extend([true, false].map(|paused| Move::Create { paused }));
+        }
+        moves.extend((left.flips > 0).then_some(Move::Flip));
+        if world.obstacle {
+            moves.push(Move::Obstruct(false));
+        } else if left.obstacles > 0 {
+            moves.push(Move::Obstruct(true));
+        }
+        if !late {
+            moves.push(Move::Tick);
+        }
+    }
+
+    #[allow(clippy::too_many_lines, reason = "one place for what each thing does")]
+    fn next_state(&self, last: &World, step: Move) -> Option<World> {
+        let mut world = last.clone();
+        match step {
+            Move::Tick => {
+                world.age();
+                let renewed = world.holder.is_some_and(|holder| {
+                    let replica = &world.replicas[usize::from(holder)];
+                    replica.runs() && replica.leads
+                });
+                world.lease = if renewed {
+                    LEASE
+                } else {
+                    world.lease.saturating_sub(1)
+                };
+            }
+            Move::Edit => {
+                world.left.edits -= 1;
+                world.edit(|stored| stored.paused = !stored.paused);
+            }
+            Move::Touch => {
+                world.left.touches -= 1;
+                world.edit(|_| {});
+            }
+            Move::Suspend => {
+                world.left.suspends -= 1;
+                world.edit(|stored| stored.suspend = !stored.suspend);
+            }
+            Move::Delete => {
+                world.left.deletions -= 1;
+                world.store(None);
+            }
+            Move::Create { paused } => {
+                world.uids += 1;
+                let version = if self.restored {
+                    last.before.map_or(1, |old| old.version)
+                } else {
+                    world.next_version()
+                };
+                let generation = 1;
+                let stored = Stored {
+                    uid: world.uids,
+                    version,
+                    generation,
+                    paused,
+                    suspend: false,
+                    claim: None,
+                };
+                world.store(Some(stored));
+            }
+            Move::Flip => {
+                world.left.flips -= 1;
+                world.epoch += 1;
+                world.active = !world.active;
+            }
+            Move::Obstruct(there) => {
+                world.left.obstacles -= u8::from(there);
+                world.obstacle = there;
+                for id in 0..2 {
+                    let replica = &world.replicas[usize::from(id)];
+                    // The controller hands it over where it waits; a busy line hears of it with the next note.
+                    if replica.leads
+                        && replica.runs()
+                        && matches!(replica.pending, Pending::Idle(_))
+                    {
+                        let obstacle = there.then_some(Obstacle::SecretNotFound);
+                        self.drive(&mut world, id, Event::Hindered(obstacle));
+                    }
+                }
+            }
+            Move::Crash(id) => {
+                world.left.crashes -= 1;
+                let replica = &mut world.replicas[usize::from(id)];
+                replica.forget();
+                replica.up = false;
+                replica.frozen = false;
+                replica.cache = None;
+                replica.queue.clear();
+                world.orphan(id);
+            }
+            Move::Start { replica, stale } => {
+                let queue = last
+                    .before
+                    .filter(|_| stale)
+                    .into_iter()
+                    .chain(last.object)
+                    .map(Note::Applied)
+                    .collect();
+                let replica = &mut world.replicas[usize::from(replica)];
+                replica.up = true;
+                replica.queue = queue;
+            }
+            Move::Freeze(id) => {
+                world.left.freezes -= 1;
+                world.replicas[usize::from(id)].frozen = true;
+            }
+            Move::Thaw(id) => {
+                world.replicas[usize::from(id)].frozen = false;
+                self.settle(&mut world, id);
+            }
+            Move::TakeOver(id) => {
+                world.holder = Some(id);
+                world.lease = LEASE;
+                let first = !world.led || self.variant == Variant::TrustAfterTakeOver;
+                world.led = true;
+                let replica = &mut world.replicas[usize::from(id)];
+                replica.forget();
+                replica.leads = true;
+                replica.memory = if first {
+                    Memory::first()
+                } else {
+                    Memory::inherited(&self.settings, NOW)
+                };
+                replica.memory.quorum = self.variant == Variant::NoQuorumRead;
+                let cache = replica.cache;
+                if world.obstacle {
+                    self.drive(
+                        &mut world,
+                        id,
+                        Event::Hindered(Some(Obstacle::SecretNotFound)),
+                    );
+                }
+                if let Some(stored) = cache {
+                    self.drive(&mut world, id, Event::Noticed(stored.seen(), Source::Watch));
+                }
+            }
+            Move::HandOver(id) => {
+                world.left.handovers -= 1;
+                world.holder = None;
+                world.lease = 0;
+                world.replicas[usize::from(id)].forget();
+                world.orphan(id);
+            }
+            Move::StepDown(id) => {
+                world.replicas[usize::from(id)].forget();
+                world.orphan(id);
+            }
+            Move::Deliver { replica, last } => {
+                let queue = &mut world.replicas[usize::from(replica)].queue;
+                let note = if last {
+                    queue.pop_back()
+                } else {
+                    queue.pop_front()
+                }?;
+                if last {
+                    queue.clear();
+                }
+                self.notice(&mut world, replica, note);
+            }
+            Move::Wake(id) => {
+                let obstacle = world.obstacle.then_some(Obstacle::SecretNotFound);
+                self.drive(&mut world, id, Event::Hindered(obstacle));
+            }
+            Move::Serve(id) => {
+                let (object, line) = (world.object, (world.active, world.epoch));
+                match &mut world.replicas[usize::from(id)].pending {
+                    Pending::Reading(served) => *served = Some(object),
+                    Pending::Looking { served, .. } => *served = Some(line),
+                    _ => return None,
+                }
+            }
+            Move::Return(id) => match world.replicas[usize::from(id)].pending {
+                Pending::Reading(Some(object)) => {
+                    self.drive(
+                        &mut world,
+                        id,
+                        Event::Read(object.map(|stored| stored.seen())),
+                    );
+                }
+                Pending::Looking {
+                    began,
+                    served: Some((active, epoch)),
+                } => {
+                    world.replicas[usize::from(id)].epoch = epoch;
+                    let answer = Ok(if active { State::Active } else { State::Paused });
+                    self.drive(&mut world, id, Event::Looked { began, answer });
+                }
+                _ => return None,
+            },
+            Move::FailLook(id) => {
+                world.left.losses -= 1;
+                let Pending::Looking { began, .. } = world.replicas[usize::from(id)].pending else {
+                    return None;
+                };
+                let answer = Err((Trouble::Unavailable, None));
+                self.drive(&mut world, id, Event::Looked { began, answer });
+            }
+            Move::Put(id) => {
+                let Pending::Checked { action, beside } = world.replicas[usize::from(id)].pending
+                else {
+                    return None;
+                };
+                let life = CALL + LATENESS;
+                world.calls.push(Call {
+                    action,
+                    owner: Some(id),
+                    landed: false,
+                    answered: false,
+                    life,
+                });
+                if let Some(verdict) = beside {
+                    world.put_write(id, verdict);
+                }
+                let replica = &mut world.replicas[usize::from(id)];
+                replica.pending = Pending::Sending {
+                    beside: beside.map(|verdict| (verdict, None)),
+                    sent: None,
+                };
+                replica.age = 0;
+            }
+            Move::Land(i) => {
+                world.calls[i].landed = true;
+                world.active = world.calls[i].action == Action::Resume;
+                if world.calls[i].owner.is_none() {
+                    world.calls.remove(i);
+                }
+            }
+            Move::Answer(i) => {
+                let call = world.calls[i];
+                world.end_call(i, call.life.min(SETTLING), true);
+                world.sent(call.owner, Sent::Clean);
+                self.settle(&mut world, call.owner?);
+            }
+            Move::Lose(i) => {
+                let call = world.calls[i];
+                world.left.losses = world.left.losses.saturating_sub(1);
+                world.end_call(i, call.life.min(LATENESS), false);
+                world.sent(call.owner, Sent::Unclear(Trouble::Unavailable));
+                self.settle(&mut world, call.owner?);
+            }
+            Move::Vanish(i) => {
+                world.calls.remove(i);
+            }
+            Move::Apply { write: i, heard } => {
+                let write = world.writes.remove(i);
+                world.left.losses -= u8::from(!heard);
+                let told = match world.object {
+                    None => Told::Gone,
+                    Some(stored) if !self.guards(&stored, &write) => Told::Outdated,
+                    Some(mut stored) => {
+                        let claim = write
+                            .verdict
+                            .claims()
+                            .then_some((write.generation, write.epoch));
+                        // What stands already is not written again: the controller compares.
+                        if stored.claim.map(|claim| claim.0) != claim.map(|claim| claim.0) {
+                            stored.claim = claim;
+                            stored.version = world.next_version();
+                            world.store(Some(stored));
+                        }
+                        Told::Written(Version(u64::from(stored.version)))
+                    }
+                };
+                world.told(write.owner, if heard { told } else { Told::Failed });
+                if let Some(owner) = write.owner {
+                    self.settle(&mut world, owner);
+                }
+            }
+            Move::Forget(i) => {
+                world.writes.remove(i);
+            }
+        }
+        Some(world.canonical())
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always("the status never lies", |_, world: &World| !world.lies()),
+            Property::always("an edit goes out at once", |_, world: &World| {
+                !world.dawdled
+            }),
+            Property::always(
+                "without faults it becomes right and stays so",
+                |check: &Check, world: &World| !check.follows(world) || check.converges(world),
+            ),
+        ]
+    }
+}
+
+impl World {
+    /// The sender has its answer, or has given up: what is left of the call lives on by itself.
+    fn end_call(&mut self, i: usize, life: u8, answered: bool) {
+        let call = &mut self.calls[i];
+        (call.owner, call.life, call.answered) = (None, life, answered);
+        if call.landed {
+            self.calls.remove(i);
+        }
+    }
+
+    /// A process is gone: nobody waits for its calls and writes any more.
+    fn orphan(&mut self, id: u8) {
+        for call in self.calls.iter_mut().filter(|call| call.owner == Some(id)) {
+            call.owner = None;
+        }
+        self.calls
+            .retain(|call| !(call.landed && call.owner.is_none()));
+        for write in self
+            .writes
+            .iter_mut()
+            .filter(|write| write.owner == Some(id))
+        {
+            write.owner = None;
+        }
+    }
+}
+
+/// Runs the check and returns the properties that it found broken, with the length of the way there.
+fn broken(check: Check) -> Vec<(&'static str, usize)> {
+    let (variant, bounds, started) = (check.variant, check.bounds, Instant::now());
+    let checker = check.checker().threads(2).target_state_count(4_000_000).spawn_bfs().join();
+    let broken: Vec<_> = checker
+        .discoveries()
+        .into_iter()
+        .map(|(name, path)| (name, path.into_actions().len()))
+        .collect();
+    println!(
+        "{variant:?}: {} states in {:.1?}: {broken:?} ({bounds:?})",
+        checker.unique_state_count(),
+        started.elapsed()
+    );
+    broken
+}
+
+const NONE: Bounds = Bounds {
+    edits: 0,
+    touches: 0,
+    suspends: 0,
+    deletions: 0,
+    flips: 0,
+    crashes: 0,
+    freezes: 0,
+    handovers: 0,
+    losses: 0,
+    obstacles: 0,
+};
+
+#[test]
+fn the_protocol_holds() {
+    for bounds in [Bounds {
+        edits: 2,
+        losses: 1,
+        crashes: 1,
+        ..NONE
+    }] {
+        assert_eq!(broken(Check::new(Variant::Real, bounds)), []);
+    }
+}
