@@ -34,6 +34,11 @@ async fn until(what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
+/// Then nothing may be started or killed, and tests of that have nothing to say.
+fn on_existing_cluster() -> bool {
+    std::env::var("USE_EXISTING_CLUSTER").as_deref() == Ok("true")
+}
+
 /// `State:` of `/proc/<pid>/status` by its letter; `T` is stopped.
 fn state(pid: u32) -> char {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
@@ -342,7 +347,7 @@ spec:
 
 #[tokio::test]
 async fn a_control_plane_keeps_its_data_while_its_servers_die() {
-    if std::env::var("USE_EXISTING_CLUSTER").as_deref() == Ok("true") {
+    if on_existing_cluster() {
         return;
     }
     let began = Instant::now();
@@ -381,7 +386,7 @@ async fn a_control_plane_keeps_its_data_while_its_servers_die() {
 
 #[tokio::test]
 async fn a_server_that_refuses_its_flags_is_quoted() {
-    if std::env::var("USE_EXISTING_CLUSTER").as_deref() == Ok("true") {
+    if on_existing_cluster() {
         return;
     }
     let options = Options {
@@ -401,16 +406,16 @@ async fn a_server_that_refuses_its_flags_is_quoted() {
 
 /// Not a test: the program that the next test kills.
 #[tokio::test]
-#[ignore = "runs until it is killed"]
+#[ignore = "waits to be killed"]
 async fn holds_a_control_plane() {
     let plane = ControlPlane::shared().await;
     println!("holding {}", plane.kubeconfig().display());
-    std::future::pending::<()>().await;
+    sleep(LIMIT).await;
 }
 
 #[tokio::test]
 async fn nothing_is_left_of_a_test_that_was_killed() {
-    if std::env::var("USE_EXISTING_CLUSTER").as_deref() == Ok("true") {
+    if on_existing_cluster() {
         return;
     }
     let cache = ["KUBEBUILDER_ASSETS", "XDG_CACHE_HOME"]

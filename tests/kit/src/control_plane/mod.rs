@@ -70,9 +70,14 @@ impl ControlPlane {
             let (servers, access) = Servers::start(&binaries, folder.path(), &options)?;
             (Some(servers), access)
         };
-        let config = Config::from_custom_kubeconfig(access.clone(), &KubeConfigOptions::default())
-            .await
-            .because("the kubeconfig is of no use")?;
+        let mut config =
+            Config::from_custom_kubeconfig(access.clone(), &KubeConfigOptions::default())
+                .await
+                .because("the kubeconfig is of no use")?;
+        if servers.is_some() {
+            // kube takes HTTPS_PROXY for loopback too.
+            config.proxy_url = None;
+        }
         let kubeconfig = kubeconfig::write(&access, folder.path())?;
         let kubectl = binaries.join("kubectl");
         let plane = Self {
