@@ -24,7 +24,7 @@ fn both_kinds_are_there_under_their_names() {
         )
     });
     let names: Vec<_> = names.collect();
-    let named = |kind: &str, short: &str| {
+    let expected = |kind: &str, short: &str| {
         (
             kind.into(),
             short.into(),
@@ -34,7 +34,10 @@ fn both_kinds_are_there_under_their_names() {
     };
     assert_eq!(
         names,
-        [named("Workspace", "swks"), named("Deployment", "sdep")]
+        [
+            expected("Workspace", "swks"),
+            expected("Deployment", "sdep")
+        ]
     );
     assert!(
         api::crds()

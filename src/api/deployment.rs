@@ -143,7 +143,7 @@ pub struct RemoteStatus {
     )]
     pub phone_numbers: Vec<String>,
 
-    /// The direction of calls, in the remote's word: inbound, outbound or inbound_outbound.
+    /// The direction of calls, in the remote's own word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = REMOTE_TEXT_MAX))]
     pub channel_direction: Option<String>,

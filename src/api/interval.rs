@@ -15,7 +15,7 @@ pub struct SyncInterval(Duration);
 
 const PATTERN: &str = "^([0-9]{1,5}[hms]){1,3}$";
 const SHORTEST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(60 * 60);
+const LONGEST: Duration = Duration::from_hours(1);
 
 /// Text that is not a [`SyncInterval`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,7 +32,7 @@ impl SyncInterval {
 
 impl Default for SyncInterval {
     fn default() -> Self {
-        Self(Duration::from_secs(60))
+        Self(Duration::from_mins(1))
     }
 }
 
