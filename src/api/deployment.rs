@@ -1,0 +1,238 @@
+//! `Deployment`: one phone line.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{conditions, schema};
+use crate::core::line;
+
+/// What a user asks of one line.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[kube(
+    group = "agents.sarvam.ai",
+    version = "v1alpha1",
+    kind = "Deployment",
+    namespaced,
+    status = "DeploymentStatus",
+    derive = "PartialEq",
+    category = "sarvam",
+    shortname = "sdep",
+    doc = "One phone line: a deployment in a Sarvam workspace, and whether it answers. Ask for it by its short name, sdep: kubectl takes 'deployments' for those of apps/v1.",
+    selectable = ".spec.workspaceRef.name",
+    selectable = ".spec.deploymentID",
+    selectable = ".spec.paused",
+    validation = schema::name_rule(),
+    printcolumn(name = "Paused", type_ = "boolean", json_path = ".spec.paused", description = "What is asked: true when the line shall not answer."),
+    printcolumn(name = "State", type_ = "string", json_path = ".status.remote.state", description = "What the last look at the remote showed: Active, Paused or Unknown."),
+    printcolumn(name = "Ready", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].status"#, description = "True when the line is as asked."),
+    printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#, description = "Why the line is Ready or not, in a word."),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Since when the object exists."),
+    printcolumn(name = "Workspace", type_ = "string", json_path = ".spec.workspaceRef.name", priority = 1, description = "The Workspace that the line is in."),
+    printcolumn(name = "Deployment-ID", type_ = "string", json_path = ".spec.deploymentID", priority = 1, description = "The line's id at the remote."),
+    printcolumn(name = "Message", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].message"#, priority = 1, description = "Why the line is Ready or not, in a sentence.")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct DeploymentSpec {
+    /// The Workspace that the line is in. It can't be changed: an object speaks of one line for its whole life.
+    pub workspace_ref: WorkspaceRef,
+
+    /// The line's id at the remote. It can't be changed: an object speaks of one line for its whole life.
+    #[serde(rename = "deploymentID")]
+    #[schemars(schema_with = "schema::remote_id")]
+    #[x_kube(validation = schema::immutable("deploymentID is immutable: delete this object and create another for the other line (the line itself stays as it is)"))]
+    pub deployment_id: String,
+
+    /// Whether the phone line is paused. true: it answers no new call. false: it answers, within its schedule. This is about the line at
+    /// the remote, not about the operator: suspend is what stops the operator. There is no default, so that nobody brings a line to life
+    /// by leaving this out.
+    pub paused: bool,
+
+    /// Whether the operator keeps its hands off. true: it goes on looking and reporting, but changes nothing at the remote, whatever
+    /// paused and driftPolicy say; the line stays as it is.
+    #[serde(default)]
+    pub suspend: bool,
+
+    /// What the operator does when the line isn't as paused says. Correct: it makes it so. Report: it changes nothing at the remote, not
+    /// even after an edit of paused, and says what differs. Where suspend is true, neither counts.
+    #[serde(default)]
+    pub drift_policy: DriftPolicy,
+
+    /// What happens to the line when this object is deleted. Retain, the only value: it stays as it is.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+}
+
+/// The Workspace object of a line, in the same namespace.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkspaceRef {
+    /// The name of a Workspace object in the same namespace. It can't be changed.
+    #[schemars(schema_with = "schema::workspace_name")]
+    #[x_kube(validation = schema::immutable("workspaceRef.name is immutable: delete this object and create another that names the other Workspace (the line itself stays as it is)"))]
+    pub name: String,
+}
+
+/// What to do about a change that somebody else made at the remote.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DriftPolicy {
+    /// Make the line as `spec.paused` says.
+    #[default]
+    Correct,
+    /// Write nothing to the remote, and say what differs.
+    Report,
+}
+
+/// What to do about the line when its object goes.
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeletionPolicy {
+    /// Leave the line as it is.
+    #[default]
+    Retain,
+}
+
+/// What the operator tells about one line.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("default" = conditions::never_seen()))]
+pub struct DeploymentStatus {
+    /// The metadata.generation that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub observed_generation: Option<i64>,
+
+    /// What the last look at the remote showed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<RemoteStatus>,
+
+    /// Whether the line is as asked: Ready, and beside it Reconciling while the operator works on it, or Stalled when a person must act.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+}
+
+/// What the last look at the remote showed of a line. Cut with [`RemoteStatus::fitted`] before it is written.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RemoteStatus {
+    /// Whether the line answers: Active, Paused, or Unknown while that isn't certain.
+    pub state: RemoteState,
+
+    /// The line's name at the remote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = REMOTE_TEXT_MAX))]
+    pub name: Option<String>,
+
+    /// The agent that answers.
+    #[serde(default, rename = "appID", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = REMOTE_TEXT_MAX))]
+    pub app_id: Option<String>,
+
+    /// The version of the agent that answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_version: Option<i64>,
+
+    /// The numbers that the line answers, the first 100 of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = PHONE_NUMBERS_MAX),
+        inner(length(max = REMOTE_TEXT_MAX)),
+        extend("x-kubernetes-list-type" = "atomic")
+    )]
+    pub phone_numbers: Vec<String>,
+
+    /// The direction of calls, in the remote's own word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = REMOTE_TEXT_MAX))]
+    pub channel_direction: Option<String>,
+
+    /// When the line was last changed, by the remote's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub updated_at: Option<Time>,
+
+    /// Who changed the line last, as the remote tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = REMOTE_TEXT_MAX))]
+    pub updated_by: Option<String>,
+}
+
+const REMOTE_TEXT_MAX: usize = 256;
+const PHONE_NUMBERS_MAX: usize = 100;
+
+impl RemoteStatus {
+    /// The same, cut to what the schema allows, so that nothing a remote says gets a status write refused.
+    /// Its time loses what JSON would lose, so that a status equals what is read back; a time before 1970 is none.
+    #[must_use]
+    pub fn fitted(self) -> Self {
+        let cut = |text: String| text.chars().take(REMOTE_TEXT_MAX).collect::<String>();
+        Self {
+            state: self.state,
+            name: self.name.map(cut),
+            app_id: self.app_id.map(cut),
+            app_version: self.app_version,
+            phone_numbers: self
+                .phone_numbers
+                .into_iter()
+                .take(PHONE_NUMBERS_MAX)
+                .map(cut)
+                .collect(),
+            channel_direction: self.channel_direction.map(cut),
+            updated_at: self
+                .updated_at
+                .filter(|Time(time)| *time >= Timestamp::UNIX_EPOCH)
+                .map(|Time(time)| conditions::to_the_second(time)),
+            updated_by: self.updated_by.map(cut),
+        }
+    }
+}
+
+/// Whether a line answers.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RemoteState {
+    /// It answers.
+    Active,
+    /// It does not answer.
+    Paused,
+    /// The remote doesn't say, or a call that would change it may still land.
+    Unknown,
+}
+
+impl From<line::State> for RemoteState {
+    fn from(state: line::State) -> Self {
+        match state {
+            line::State::Active => Self::Active,
+            line::State::Paused => Self::Paused,
+            line::State::Unknown => Self::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_fitted_is_cut_to_its_bounds_and_equals_what_is_read_back() {
+        let long = Some("ü".repeat(300));
+        let remote = RemoteStatus {
+            state: RemoteState::Active,
+            name: long.clone(),
+            app_id: long.clone(),
+            app_version: Some(i64::MIN),
+            phone_numbers: vec!["+".repeat(300); 101],
+            channel_direction: long.clone(),
+            updated_at: Some(Time("2026-11-23T10:00:00.987654Z".parse().unwrap())),
+            updated_by: long,
+        };
+        let fitted = remote.fitted();
+        assert_eq!(fitted.name, Some("ü".repeat(REMOTE_TEXT_MAX)));
+        assert_eq!(
+            fitted.phone_numbers,
+            vec!["+".repeat(REMOTE_TEXT_MAX); PHONE_NUMBERS_MAX]
+        );
+        let json = serde_json::to_string(&fitted).unwrap();
+        assert_eq!(serde_json::from_str::<RemoteStatus>(&json).unwrap(), fitted);
+    }
+}
