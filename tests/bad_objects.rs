@@ -21,11 +21,9 @@ enum Kind {
 const ID: &str = "must be an id as the remote shows it: a letter or digit, then up to 127 letters, digits, '-' or '_'";
 const WORKSPACE_NAME: &str =
     "must be the name of a Workspace in this namespace: lower case letters, digits, '-' and '.'";
-const SECRET_NAME: &str =
-    "must be the name of a Secret in this namespace: lower case letters, digits, '-' and '.'";
+const SECRET_NAME: &str = "must be the name of a Secret in this namespace: lower case letters, digits, '-' and '.'";
 const SECRET_KEY: &str = "must be a key in the Secret's data: letters, digits, '-', '_' and '.'";
-const INTERVAL: &str =
-    "must be from 1s to 1h, in whole hours, minutes and seconds: 60s, 5m or 1m30s for example";
+const INTERVAL: &str = "must be from 1s to 1h, in whole hours, minutes and seconds: 60s, 5m or 1m30s for example";
 
 /// What a field takes and refuses. Every other JSON type is refused too, and what is one longer than the longest.
 struct Field {
@@ -46,34 +44,17 @@ struct Field {
 /// A required text.
 fn text(kind: Kind, path: &'static str, longest: usize) -> Field {
     let (json_type, takes, refuses) = ("string", json!([]), vec![]);
-    Field {
-        kind,
-        path,
-        json_type,
-        required: true,
-        longest: Some(longest),
-        takes,
-        refuses,
-        frozen: None,
-    }
+    Field { kind, path, json_type, required: true, longest: Some(longest), takes, refuses, frozen: None }
 }
 
 /// A field with a default.
 fn optional(kind: Kind, path: &'static str, json_type: &'static str) -> Field {
-    Field {
-        json_type,
-        required: false,
-        longest: None,
-        ..text(kind, path, 0)
-    }
+    Field { json_type, required: false, longest: None, ..text(kind, path, 0) }
 }
 
 /// A required object, whose fields are told apart.
 fn object(kind: Kind, path: &'static str) -> Field {
-    Field {
-        required: true,
-        ..optional(kind, path, "object")
-    }
+    Field { required: true, ..optional(kind, path, "object") }
 }
 
 fn id(kind: Kind, path: &'static str, frozen: (&'static str, &'static str)) -> Field {
@@ -109,29 +90,14 @@ fn id(kind: Kind, path: &'static str, frozen: (&'static str, &'static str)) -> F
 }
 
 fn object_name(kind: Kind, path: &'static str, longest: usize, words: &'static str) -> Field {
-    let bad = json!([
-        "",
-        "Upper",
-        "a_b",
-        "-a",
-        "a-",
-        "a..b",
-        "a.",
-        "other/name",
-        "a b",
-        "ä",
-        "a\n"
-    ]);
-    Field {
-        takes: json!(["0", "eu.production-1"]),
-        refuses: vec![(bad, words)],
-        ..text(kind, path, longest)
-    }
+    let bad = json!(["", "Upper", "a_b", "-a", "a-", "a..b", "a.", "other/name", "a b", "ä", "a\n"]);
+    Field { takes: json!(["0", "eu.production-1"]), refuses: vec![(bad, words)], ..text(kind, path, longest) }
 }
 
 fn fields_of_deployment() -> Vec<Field> {
     let other_line = "deploymentID is immutable: delete this object and create another for the other line (the line itself stays as it is)";
-    let other_workspace = "workspaceRef.name is immutable: delete this object and create another that names the other Workspace";
+    let other_workspace =
+        "workspaceRef.name is immutable: delete this object and create another that names the other Workspace";
     vec![
         object(D, "spec"),
         object(D, "spec.workspaceRef"),
@@ -140,15 +106,8 @@ fn fields_of_deployment() -> Vec<Field> {
             ..object_name(D, "spec.workspaceRef.name", 63, WORKSPACE_NAME)
         },
         id(D, "spec.deploymentID", ("dep-2", other_line)),
-        Field {
-            takes: json!([true, false]),
-            required: true,
-            ..optional(D, "spec.paused", "boolean")
-        },
-        Field {
-            takes: json!([true, false]),
-            ..optional(D, "spec.suspend", "boolean")
-        },
+        Field { takes: json!([true, false]), required: true, ..optional(D, "spec.paused", "boolean") },
+        Field { takes: json!([true, false]), ..optional(D, "spec.suspend", "boolean") },
         Field {
             takes: json!(["Correct", "Report"]),
             refuses: vec![(
@@ -159,10 +118,7 @@ fn fields_of_deployment() -> Vec<Field> {
         },
         Field {
             takes: json!(["Retain"]),
-            refuses: vec![(
-                json!(["Delete", "retain", ""]),
-                r#"supported values: "Retain""#,
-            )],
+            refuses: vec![(json!(["Delete", "retain", ""]), r#"supported values: "Retain""#)],
             ..optional(D, "spec.deletionPolicy", "string")
         },
     ]
@@ -170,8 +126,7 @@ fn fields_of_deployment() -> Vec<Field> {
 
 fn fields_of_workspace() -> Vec<Field> {
     let other_org = "orgID is immutable: create another Workspace, and Deployments that name it";
-    let other_workspace =
-        "workspaceID is immutable: create another Workspace, and Deployments that name it";
+    let other_workspace = "workspaceID is immutable: create another Workspace, and Deployments that name it";
     vec![
         object(W, "spec"),
         id(W, "spec.orgID", ("org-2", other_org)),
@@ -180,54 +135,24 @@ fn fields_of_workspace() -> Vec<Field> {
         object_name(W, "spec.apiKeySecretRef.name", 253, SECRET_NAME),
         Field {
             takes: json!(["API_KEY", ".a", "-"]),
-            refuses: vec![(
-                json!(["", "a/b", "a b", "api-key\n", "schlüssel", "a:b"]),
-                SECRET_KEY,
-            )],
+            refuses: vec![(json!(["", "a/b", "a b", "api-key\n", "schlüssel", "a:b"]), SECRET_KEY)],
             ..text(W, "spec.apiKeySecretRef.key", 253)
         },
         Field {
             takes: json!(["1s", "1h", "60m", "3600s", "1m30s", "00000h00001m00000s"]),
             refuses: vec![
-                (
-                    json!([
-                        "",
-                        "0s",
-                        "0h0m0s",
-                        "2h",
-                        "1h1s",
-                        "61m",
-                        "3601s",
-                        "99999h99999h"
-                    ]),
-                    INTERVAL,
-                ),
-                (
-                    json!([
-                        "1 minute", "1m ", "-5s", "+5s", "1.5s", "500ms", "60", "s", "1d", "PT1M",
-                        "60s\n"
-                    ]),
-                    INTERVAL,
-                ),
+                (json!(["", "0s", "0h0m0s", "2h", "1h1s", "61m", "3601s", "99999h99999h"]), INTERVAL),
+                (json!(["1 minute", "1m ", "-5s", "+5s", "1.5s", "500ms", "60", "s", "1d", "PT1M", "60s\n"]), INTERVAL),
                 (json!(["100000s", "1m1m1m1m"]), INTERVAL),
-                (
-                    json!(["00001s00001s00001s1s"]),
-                    "Too long: may not be more than 18",
-                ),
+                (json!(["00001s00001s00001s1s"]), "Too long: may not be more than 18"),
             ],
             ..optional(W, "spec.syncInterval", "string")
         },
         Field {
             takes: json!([1, 1000]),
             refuses: vec![
-                (
-                    json!([0, -1, i64::MIN]),
-                    "should be greater than or equal to 1",
-                ),
-                (
-                    json!([1001, 2_147_483_648_u32, i64::MAX]),
-                    "should be less than or equal to 1000",
-                ),
+                (json!([0, -1, i64::MIN]), "should be greater than or equal to 1"),
+                (json!([1001, 2_147_483_648_u32, i64::MAX]), "should be less than or equal to 1000"),
             ],
             ..optional(W, "spec.requestsPerSecond", "integer")
         },
@@ -249,13 +174,7 @@ impl Field {
         let mut cases = Vec::new();
         let mut case = |new, value, refusal: &[&str]| {
             let refusal = refusal.iter().map(|words| (*words).to_owned()).collect();
-            cases.push(Case {
-                kind,
-                path,
-                value,
-                new,
-                refusal,
-            });
+            cases.push(Case { kind, path, value, new, refusal });
         };
         for absent in [None, Some(Value::Null)] {
             let required = format!("{path}: Required value");
@@ -271,18 +190,8 @@ impl Field {
             ("array", json!([])),
             ("object", json!({})),
         ];
-        for (_, sample) in samples
-            .into_iter()
-            .filter(|(json_type, _)| *json_type != self.json_type)
-        {
-            case(
-                true,
-                Some(sample),
-                &[&format!(
-                    "{path} in body must be of type {}",
-                    self.json_type
-                )],
-            );
+        for (_, sample) in samples.into_iter().filter(|(json_type, _)| *json_type != self.json_type) {
+            case(true, Some(sample), &[&format!("{path} in body must be of type {}", self.json_type)]);
         }
         if let Some(longest) = self.longest {
             case(true, Some("a".repeat(longest).into()), &[]);
@@ -320,10 +229,7 @@ fn names() -> Vec<Case> {
     let both = |kind| {
         let long = "metadata.name must be at most 63 characters: choose a shorter name";
         [
-            Case {
-                refusal: vec![],
-                ..case(kind, "a".repeat(63), "")
-            },
+            Case { refusal: vec![], ..case(kind, "a".repeat(63), "") },
             case(kind, "a".repeat(64), long),
             case(kind, "Support".into(), "metadata.name: Invalid value"),
         ]
@@ -334,52 +240,28 @@ fn names() -> Vec<Case> {
 #[tokio::test]
 async fn bad_objects_are_refused_with_words_and_good_ones_are_taken() {
     let server = Server::with_both_objects().await;
-    let fields = fields_of_deployment()
-        .into_iter()
-        .chain(fields_of_workspace());
+    let fields = fields_of_deployment().into_iter().chain(fields_of_workspace());
     let mut faults = Vec::new();
-    for Case {
-        kind,
-        path,
-        value,
-        new,
-        refusal,
-    } in fields.flat_map(Field::cases).chain(names())
-    {
+    for Case { kind, path, value, new, refusal } in fields.flat_map(Field::cases).chain(names()) {
         let object = edited(kind, path, value.clone());
-        let answer = if new {
-            server.create(kind, &object).await
-        } else {
-            server.replace(kind, &object).await
-        };
+        let answer = if new { server.create(kind, &object).await } else { server.replace(kind, &object).await };
         let shown = value.map_or_else(|| "nothing".to_owned(), |value| value.to_string());
-        let what = format!(
-            "{} {kind:?} with {shown} in {path}",
-            if new { "a new" } else { "the" }
-        );
+        let what = format!("{} {kind:?} with {shown} in {path}", if new { "a new" } else { "the" });
         match answer {
             Ok(_) if !refusal.is_empty() => faults.push(format!("{what} was taken")),
             // What the API server takes, the operator can read.
-            Ok(object) => faults.extend(
-                unreadable(kind, object).map(|error| format!("{what} can't be read: {error}")),
-            ),
+            Ok(object) => faults.extend(unreadable(kind, object).map(|error| format!("{what} can't be read: {error}"))),
             Err(message) if refusal.is_empty() => {
                 faults.push(format!("{what} was refused: {message}"));
             }
             Err(message) => {
                 let missing = refusal.iter().filter(|words| !message.contains(*words));
-                faults.extend(missing.map(|words| {
-                    format!("{what} was refused without the words {words:?}: {message}")
-                }));
+                faults
+                    .extend(missing.map(|words| format!("{what} was refused without the words {words:?}: {message}")));
             }
         }
     }
-    assert!(
-        faults.is_empty(),
-        "{} faults:\n{}",
-        faults.len(),
-        faults.join("\n")
-    );
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
 }
 
 #[tokio::test]
@@ -393,21 +275,8 @@ async fn a_new_object_has_its_defaults_and_does_not_look_done() {
         "lastTransitionTime": "1970-01-01T00:00:00Z",
     }]});
     let defaults = [
-        (
-            D,
-            vec![
-                ("suspend", json!(false)),
-                ("driftPolicy", json!("Correct")),
-                ("deletionPolicy", json!("Retain")),
-            ],
-        ),
-        (
-            W,
-            vec![
-                ("syncInterval", json!("60s")),
-                ("requestsPerSecond", json!(5)),
-            ],
-        ),
+        (D, vec![("suspend", json!(false)), ("driftPolicy", json!("Correct")), ("deletionPolicy", json!("Retain"))]),
+        (W, vec![("syncInterval", json!("60s")), ("requestsPerSecond", json!(5))]),
     ];
     for (kind, defaults) in defaults {
         let mut spec = good(kind)["spec"].clone();
@@ -424,31 +293,12 @@ async fn a_new_object_has_its_defaults_and_does_not_look_done() {
 async fn a_reference_never_leaves_its_namespace() {
     let server = Server::with_both_objects().await;
     for (kind, reference) in [(D, "spec.workspaceRef"), (W, "spec.apiKeySecretRef")] {
-        let object = edited(
-            kind,
-            &format!("{reference}.namespace"),
-            Some(json!("kube-system")),
-        );
-        let stored = server
-            .create(kind, &object)
-            .await
-            .expect("an unknown field is dropped, not refused");
-        assert_eq!(
-            stored.pointer(&format!("{}/namespace", pointer(reference))),
-            None,
-            "{kind:?}"
-        );
+        let object = edited(kind, &format!("{reference}.namespace"), Some(json!("kube-system")));
+        let stored = server.create(kind, &object).await.expect("an unknown field is dropped, not refused");
+        assert_eq!(stored.pointer(&format!("{}/namespace", pointer(reference))), None, "{kind:?}");
         // As kubectl does it, unless told otherwise.
-        let strict = server
-            .apply_strictly(kind, &object)
-            .await
-            .expect_err("an unknown field is refused when asked");
-        assert!(
-            strict.contains(&format!(
-                ".{reference}.namespace: field not declared in schema"
-            )),
-            "{strict}"
-        );
+        let strict = server.apply_strictly(kind, &object).await.expect_err("an unknown field is refused when asked");
+        assert!(strict.contains(&format!(".{reference}.namespace: field not declared in schema")), "{strict}");
     }
 }
 
@@ -456,11 +306,7 @@ async fn a_reference_never_leaves_its_namespace() {
 async fn a_status_is_taken_whatever_the_remote_says() {
     let server = Server::with_both_objects().await;
     let long = || Some("\u{1f4de}\n\0".repeat(400));
-    let times = [
-        "-000044-03-15T12:00:00Z",
-        "2026-11-23T10:00:00.5Z",
-        "9999-12-30T22:00:00Z",
-    ];
+    let times = ["-000044-03-15T12:00:00Z", "2026-11-23T10:00:00.5Z", "9999-12-30T22:00:00Z"];
     for time in times {
         let remote = RemoteStatus {
             state: RemoteState::Unknown,
@@ -483,18 +329,10 @@ async fn a_status_is_taken_whatever_the_remote_says() {
         let status = DeploymentStatus {
             observed_generation: Some(1),
             remote: Some(remote.fitted()),
-            conditions: conditions::update(
-                &[],
-                &verdict,
-                "2026-11-23T10:00:00.5Z".parse().expect("a time"),
-            ),
+            conditions: conditions::update(&[], &verdict, "2026-11-23T10:00:00.5Z".parse().expect("a time")),
         };
-        let stored = server
-            .write_status(D, &json!({"status": status}))
-            .await
-            .expect("the status is within its bounds");
-        let read: DeploymentStatus =
-            serde_json::from_value(stored["status"].clone()).expect("a status");
+        let stored = server.write_status(D, &json!({"status": status})).await.expect("the status is within its bounds");
+        let read: DeploymentStatus = serde_json::from_value(stored["status"].clone()).expect("a status");
         assert_eq!(read, status, "what is read back is what was written");
     }
 }
@@ -534,11 +372,7 @@ fn edited(kind: Kind, path: &str, value: Option<Value>) -> Value {
 
 /// `spec.paused` as a JSON pointer.
 fn pointer(path: &str) -> String {
-    if path.is_empty() {
-        String::new()
-    } else {
-        format!("/{}", path.replace('.', "/"))
-    }
+    if path.is_empty() { String::new() } else { format!("/{}", path.replace('.', "/")) }
 }
 
 fn list(values: Value) -> Vec<Value> {
@@ -561,22 +395,12 @@ struct Server {
 impl Server {
     async fn with_both_objects() -> Self {
         let plane = ControlPlane::shared().await;
-        plane
-            .apply_crds(Path::new("crds"))
-            .await
-            .expect("the API server takes the definitions");
+        plane.apply_crds(Path::new("crds")).await.expect("the API server takes the definitions");
         let namespace = plane.namespace("bad-objects").await.expect("a namespace");
-        let server = Self {
-            client: plane.client(),
-            namespace,
-        };
+        let server = Self { client: plane.client(), namespace };
         for kind in [D, W] {
             let object = serde_json::from_value(good(kind)).expect("an object");
-            server
-                .api(kind)
-                .create(&PostParams::default(), &object)
-                .await
-                .expect("the good object is taken");
+            server.api(kind).create(&PostParams::default(), &object).await.expect("the good object is taken");
         }
         server
     }
@@ -590,25 +414,13 @@ impl Server {
     }
 
     async fn get(&self, kind: Kind) -> Value {
-        json!(
-            self.api(kind)
-                .get(name(&good(kind)))
-                .await
-                .expect("the good object")
-        )
+        json!(self.api(kind).get(name(&good(kind))).await.expect("the good object"))
     }
 
     /// Creates the object under another name than the good one's, as a dry run; gives it as it would be stored, or the refusal.
     async fn create(&self, kind: Kind, object: &Value) -> Result<Value, String> {
-        let object = if name(object) == name(&good(kind)) {
-            renamed(object, "another")
-        } else {
-            object.clone()
-        };
-        let dry = PostParams {
-            dry_run: true,
-            ..PostParams::default()
-        };
+        let object = if name(object) == name(&good(kind)) { renamed(object, "another") } else { object.clone() };
+        let dry = PostParams { dry_run: true, ..PostParams::default() };
         let object = serde_json::from_value(object).expect("an object");
         outcome(self.api(kind).create(&dry, &object).await)
     }
@@ -617,40 +429,18 @@ impl Server {
     async fn replace(&self, kind: Kind, object: &Value) -> Result<Value, String> {
         let mut object = object.clone();
         object["metadata"] = self.get(kind).await["metadata"].clone();
-        let dry = PostParams {
-            dry_run: true,
-            ..PostParams::default()
-        };
+        let dry = PostParams { dry_run: true, ..PostParams::default() };
         let new = serde_json::from_value(object.clone()).expect("an object");
         outcome(self.api(kind).replace(name(&object), &dry, &new).await)
     }
 
     async fn apply_strictly(&self, kind: Kind, object: &Value) -> Result<Value, String> {
-        let params = PatchParams {
-            dry_run: true,
-            ..PatchParams::apply("a-user").validation_strict()
-        };
-        outcome(
-            self.api(kind)
-                .patch(
-                    "another",
-                    &params,
-                    &Patch::Apply(renamed(object, "another")),
-                )
-                .await,
-        )
+        let params = PatchParams { dry_run: true, ..PatchParams::apply("a-user").validation_strict() };
+        outcome(self.api(kind).patch("another", &params, &Patch::Apply(renamed(object, "another"))).await)
     }
 
     async fn write_status(&self, kind: Kind, status: &Value) -> Result<Value, String> {
-        outcome(
-            self.api(kind)
-                .patch_status(
-                    name(&good(kind)),
-                    &PatchParams::default(),
-                    &Patch::Merge(status),
-                )
-                .await,
-        )
+        outcome(self.api(kind).patch_status(name(&good(kind)), &PatchParams::default(), &Patch::Merge(status)).await)
     }
 }
 

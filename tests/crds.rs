@@ -24,26 +24,9 @@ fn both_kinds_are_there_under_their_names() {
         )
     });
     let names: Vec<_> = names.collect();
-    let expected = |kind: &str, short: &str| {
-        (
-            kind.into(),
-            short.into(),
-            "sarvam".into(),
-            "Namespaced".into(),
-        )
-    };
-    assert_eq!(
-        names,
-        [
-            expected("Workspace", "swks"),
-            expected("Deployment", "sdep")
-        ]
-    );
-    assert!(
-        api::crds()
-            .iter()
-            .all(|crd| crd.spec.group == api::GROUP && crd.spec.versions[0].name == api::VERSION)
-    );
+    let expected = |kind: &str, short: &str| (kind.into(), short.into(), "sarvam".into(), "Namespaced".into());
+    assert_eq!(names, [expected("Workspace", "swks"), expected("Deployment", "sdep")]);
+    assert!(api::crds().iter().all(|crd| crd.spec.group == api::GROUP && crd.spec.versions[0].name == api::VERSION));
 }
 
 #[test]
@@ -63,27 +46,13 @@ fn the_check_itself_finds_each_fault() {
     };
     let table = [
         (json!({"type": "boolean"}), "has no description"),
-        (
-            described(json!({"type": "string", "pattern": "^a$"})),
-            "has no maxLength",
-        ),
-        (
-            described(json!({"type": "string", "maxLength": 3})),
-            "has no pattern",
-        ),
-        (
-            described(json!({"type": "integer", "format": "uint32", "minimum": 0, "maximum": 1})),
-            "is unsigned",
-        ),
-        (
-            described(json!({"type": "integer", "format": "int32", "minimum": 0})),
-            "has no maximum",
-        ),
+        (described(json!({"type": "string", "pattern": "^a$"})), "has no maxLength"),
+        (described(json!({"type": "string", "maxLength": 3})), "has no pattern"),
+        (described(json!({"type": "integer", "format": "uint32", "minimum": 0, "maximum": 1})), "is unsigned"),
+        (described(json!({"type": "integer", "format": "int32", "minimum": 0})), "has no maximum"),
         (described(json!({"type": "number"})), "is a float"),
         (
-            described(
-                json!({"type": "array", "items": {"type": "boolean"}, "x-kubernetes-list-type": "set"}),
-            ),
+            described(json!({"type": "array", "items": {"type": "boolean"}, "x-kubernetes-list-type": "set"})),
             "has no maxItems",
         ),
         (
@@ -91,10 +60,7 @@ fn the_check_itself_finds_each_fault() {
             "has no x-kubernetes-list-type",
         ),
         (described(json!({"type": "object"})), "is open"),
-        (
-            described(json!({"type": "boolean", "nullable": true})),
-            "may be null",
-        ),
+        (described(json!({"type": "boolean", "nullable": true})), "may be null"),
         (
             described(json!({"type": "boolean", "x-kubernetes-validations": [{"rule": "self"}]})),
             "has a rule without a message",
@@ -107,10 +73,7 @@ fn the_check_itself_finds_each_fault() {
     ];
     for (schema, fault) in table {
         let found = faults("spec", &schema);
-        assert!(
-            found.len() == 1 && found[0].contains(fault),
-            "{schema}: {found:?}, not {fault}"
-        );
+        assert!(found.len() == 1 && found[0].contains(fault), "{schema}: {found:?}, not {fault}");
     }
 }
 
@@ -121,63 +84,36 @@ fn faults(path: &str, schema: &Value) -> Vec<String> {
     let written_by_users = !path.contains("status");
     let own = match schema["type"].as_str() {
         Some("string") if has("enum") || schema["format"] == "date-time" => vec![],
-        Some("string") => vec![
-            (!has("maxLength"), "has no maxLength"),
-            (written_by_users && !has("pattern"), "has no pattern"),
-        ],
+        Some("string") => {
+            vec![(!has("maxLength"), "has no maxLength"), (written_by_users && !has("pattern"), "has no pattern")]
+        }
         Some("integer") => vec![
-            (
-                schema["format"]
-                    .as_str()
-                    .is_none_or(|format| format.starts_with("uint")),
-                "is unsigned",
-            ),
+            (schema["format"].as_str().is_none_or(|format| format.starts_with("uint")), "is unsigned"),
             (written_by_users && !has("minimum"), "has no minimum"),
             (written_by_users && !has("maximum"), "has no maximum"),
         ],
         Some("array") => vec![
             (!has("maxItems"), "has no maxItems"),
-            (
-                !has("x-kubernetes-list-type"),
-                "has no x-kubernetes-list-type",
-            ),
+            (!has("x-kubernetes-list-type"), "has no x-kubernetes-list-type"),
         ],
         Some("object") => vec![(!has("properties"), "is open")],
         Some("boolean") => vec![],
         Some("number") => vec![(true, "is a float")],
         _ => vec![(true, "has no type")],
     };
-    let rules = schema["x-kubernetes-validations"]
-        .as_array()
-        .into_iter()
-        .flatten();
+    let rules = schema["x-kubernetes-validations"].as_array().into_iter().flatten();
     let any = [
-        (
-            schema["description"].as_str().is_none_or(str::is_empty) && !path.ends_with("[]"),
-            "has no description",
-        ),
+        (schema["description"].as_str().is_none_or(str::is_empty) && !path.ends_with("[]"), "has no description"),
         (schema["nullable"] == true, "may be null"),
+        (schema["x-kubernetes-preserve-unknown-fields"] == true, "keeps unknown fields"),
         (
-            schema["x-kubernetes-preserve-unknown-fields"] == true,
-            "keeps unknown fields",
-        ),
-        (
-            rules
-                .into_iter()
-                .any(|rule| rule["message"].as_str().is_none_or(str::is_empty)),
+            rules.into_iter().any(|rule| rule["message"].as_str().is_none_or(str::is_empty)),
             "has a rule without a message",
         ),
     ];
-    let here = own
-        .into_iter()
-        .chain(any)
-        .filter(|(wrong, _)| *wrong)
-        .map(|(_, fault)| format!("{path} {fault}"));
+    let here = own.into_iter().chain(any).filter(|(wrong, _)| *wrong).map(|(_, fault)| format!("{path} {fault}"));
     let fields = schema["properties"].as_object().into_iter().flatten();
     let below = fields.flat_map(|(name, field)| faults(&format!("{path}.{name}"), field));
-    let items = schema
-        .get("items")
-        .map(|items| faults(&format!("{path}[]"), items))
-        .unwrap_or_default();
+    let items = schema.get("items").map(|items| faults(&format!("{path}[]"), items)).unwrap_or_default();
     here.chain(below).chain(items).collect()
 }

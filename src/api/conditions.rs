@@ -74,30 +74,17 @@ pub fn update(existing: &[Condition], verdict: &Verdict<'_>, now: Timestamp) -> 
         observed_generation: Some(verdict.observed_generation),
         last_transition_time: existing
             .iter()
-            .find(|old| {
-                old.type_ == type_
-                    && old.status == status
-                    && old.last_transition_time != Time(NEVER)
-            })
-            .map_or_else(
-                || to_the_second(now),
-                |old| old.last_transition_time.clone(),
-            ),
+            .find(|old| old.type_ == type_ && old.status == status && old.last_transition_time != Time(NEVER))
+            .map_or_else(|| to_the_second(now), |old| old.last_transition_time.clone()),
     };
     let progress = match verdict.progress {
         Progress::None => None,
         Progress::Reconciling => Some(condition("Reconciling", "True")),
         Progress::Stalled => Some(condition("Stalled", "True")),
     };
-    let others = existing
-        .iter()
-        .filter(|old| !["Ready", "Reconciling", "Stalled"].contains(&old.type_.as_str()));
+    let others = existing.iter().filter(|old| !["Ready", "Reconciling", "Stalled"].contains(&old.type_.as_str()));
     let ours = [Some(condition("Ready", verdict.ready.as_str())), progress];
-    ours.into_iter()
-        .flatten()
-        .chain(others.cloned())
-        .take(MAX_ITEMS)
-        .collect()
+    ours.into_iter().flatten().chain(others.cloned()).take(MAX_ITEMS).collect()
 }
 
 /// The status that the API server gives to an object that no operator has seen: without it, such an object would count as done.
@@ -132,10 +119,7 @@ mod tests {
         let line = |c: &Condition| {
             let generation = c.observed_generation.unwrap_or(-1);
             let second = c.last_transition_time.0.as_second();
-            format!(
-                "{} {} {} {generation} {second}",
-                c.type_, c.status, c.reason
-            )
+            format!("{} {} {} {generation} {second}", c.type_, c.status, c.reason)
         };
         conditions.iter().map(line).collect::<Vec<_>>().join(", ")
     }
@@ -150,15 +134,10 @@ mod tests {
                 reason: words[2].into(),
                 message: "m".into(),
                 observed_generation: words[3].parse().ok(),
-                last_transition_time: Time(
-                    Timestamp::from_second(words[4].parse().unwrap()).unwrap(),
-                ),
+                last_transition_time: Time(Timestamp::from_second(words[4].parse().unwrap()).unwrap()),
             }
         };
-        text.split(", ")
-            .filter(|line| !line.is_empty())
-            .map(condition)
-            .collect()
+        text.split(", ").filter(|line| !line.is_empty()).map(condition).collect()
     }
 
     #[test]
@@ -185,12 +164,7 @@ mod tests {
                 (True, None, "Synced", 1),
                 "Ready True Synced 1 100",
             ),
-            (
-                "nothing new",
-                "Ready True Synced 1 5",
-                (True, None, "Synced", 1),
-                "Ready True Synced 1 5",
-            ),
+            ("nothing new", "Ready True Synced 1 5", (True, None, "Synced", 1), "Ready True Synced 1 5"),
             (
                 "a new generation, the same status",
                 "Ready True Synced 1 5",
@@ -236,26 +210,13 @@ mod tests {
         ];
         let now: Timestamp = "1970-01-01T00:01:40.75Z".parse().unwrap();
         for (case, existing, (ready, progress, reason, observed_generation), expected) in table {
-            let verdict = Verdict {
-                ready,
-                progress,
-                reason,
-                message: "m",
-                observed_generation,
-            };
+            let verdict = Verdict { ready, progress, reason, message: "m", observed_generation };
             let result = update(&conditions(existing), &verdict, now);
             assert_eq!(text(&result), expected, "{case}");
             let later = now + jiff::SignedDuration::from_secs(60);
-            assert_eq!(
-                update(&result, &verdict, later),
-                result,
-                "{case}: the same verdict again is nothing to write"
-            );
+            assert_eq!(update(&result, &verdict, later), result, "{case}: the same verdict again is nothing to write");
             let read_back: Vec<Condition> = serde_json::from_value(json!(result)).unwrap();
-            assert_eq!(
-                read_back, result,
-                "{case}: what is read back is what was written"
-            );
+            assert_eq!(read_back, result, "{case}: what is read back is what was written");
         }
     }
 
@@ -270,11 +231,7 @@ mod tests {
             message: &message,
             observed_generation: 1,
         };
-        let result = update(
-            &conditions(&others.join(", ")),
-            &verdict,
-            Timestamp::UNIX_EPOCH,
-        );
+        let result = update(&conditions(&others.join(", ")), &verdict, Timestamp::UNIX_EPOCH);
         assert_eq!(result.len(), MAX_ITEMS);
         assert_eq!(result[0].message, "ü".repeat(MESSAGE_MAX / 2));
     }

@@ -172,12 +172,7 @@ impl RemoteStatus {
             name: self.name.map(cut),
             app_id: self.app_id.map(cut),
             app_version: self.app_version,
-            phone_numbers: self
-                .phone_numbers
-                .into_iter()
-                .take(PHONE_NUMBERS_MAX)
-                .map(cut)
-                .collect(),
+            phone_numbers: self.phone_numbers.into_iter().take(PHONE_NUMBERS_MAX).map(cut).collect(),
             channel_direction: self.channel_direction.map(cut),
             updated_at: self
                 .updated_at
@@ -228,10 +223,7 @@ mod tests {
         };
         let fitted = remote.fitted();
         assert_eq!(fitted.name, Some("ü".repeat(REMOTE_TEXT_MAX)));
-        assert_eq!(
-            fitted.phone_numbers,
-            vec!["+".repeat(REMOTE_TEXT_MAX); PHONE_NUMBERS_MAX]
-        );
+        assert_eq!(fitted.phone_numbers, vec!["+".repeat(REMOTE_TEXT_MAX); PHONE_NUMBERS_MAX]);
         let json = serde_json::to_string(&fitted).unwrap();
         assert_eq!(serde_json::from_str::<RemoteStatus>(&json).unwrap(), fitted);
     }

@@ -46,19 +46,13 @@ impl FromStr for SyncInterval {
         }
         let seconds = terms.into_iter().map(seconds).sum::<Result<u64, _>>()?;
         let interval = Duration::from_secs(seconds);
-        if (SHORTEST..=LONGEST).contains(&interval) {
-            Ok(Self(interval))
-        } else {
-            Err(InvalidInterval)
-        }
+        if (SHORTEST..=LONGEST).contains(&interval) { Ok(Self(interval)) } else { Err(InvalidInterval) }
     }
 }
 
 /// The seconds in one number with its unit.
 fn seconds(term: &str) -> Result<u64, InvalidInterval> {
-    let (number, unit) = term
-        .split_at_checked(term.len().saturating_sub(1))
-        .ok_or(InvalidInterval)?;
+    let (number, unit) = term.split_at_checked(term.len().saturating_sub(1)).ok_or(InvalidInterval)?;
     let unit = match unit {
         "h" => 3600,
         "m" => 60,
@@ -68,10 +62,7 @@ fn seconds(term: &str) -> Result<u64, InvalidInterval> {
     if number.len() > 5 || !number.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(InvalidInterval);
     }
-    number
-        .parse::<u64>()
-        .map(|number| number * unit)
-        .map_err(|_| InvalidInterval)
+    number.parse::<u64>().map(|number| number * unit).map_err(|_| InvalidInterval)
 }
 
 impl fmt::Display for SyncInterval {
@@ -88,9 +79,7 @@ impl Serialize for SyncInterval {
 
 impl<'de> Deserialize<'de> for SyncInterval {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 
@@ -132,11 +121,7 @@ mod tests {
             ("03600s", 3600),
         ];
         for (text, seconds) in good {
-            assert_eq!(
-                text.parse().map(SyncInterval::duration),
-                Ok(Duration::from_secs(seconds)),
-                "{text}"
-            );
+            assert_eq!(text.parse().map(SyncInterval::duration), Ok(Duration::from_secs(seconds)), "{text}");
         }
         let bad = [
             "",
@@ -162,11 +147,7 @@ mod tests {
             "1s\n",
         ];
         for text in bad {
-            assert_eq!(
-                text.parse::<SyncInterval>(),
-                Err(InvalidInterval),
-                "{text:?}"
-            );
+            assert_eq!(text.parse::<SyncInterval>(), Err(InvalidInterval), "{text:?}");
         }
     }
 

@@ -15,8 +15,7 @@ mod schema;
 pub mod workspace;
 
 pub use deployment::{
-    DeletionPolicy, Deployment, DeploymentSpec, DeploymentStatus, DriftPolicy, RemoteState,
-    RemoteStatus, WorkspaceRef,
+    DeletionPolicy, Deployment, DeploymentSpec, DeploymentStatus, DriftPolicy, RemoteState, RemoteStatus, WorkspaceRef,
 };
 pub use interval::SyncInterval;
 pub use workspace::{Lines, SecretKeyRef, Workspace, WorkspaceSpec, WorkspaceStatus};
@@ -36,13 +35,11 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
 /// The definitions as YAML documents, ready for `kubectl apply -f`. `crds/agents.sarvam.ai.yaml` is a copy.
 #[must_use]
 pub fn crds_yaml() -> String {
-    let header =
-        String::from("# Written by `sarvam-operator crds`. Change src/api, then write it again.\n");
+    let header = String::from("# Written by `sarvam-operator crds`. Change src/api, then write it again.\n");
     crds().iter().fold(header, |yaml, crd| {
         let mut crd = serde_json::to_value(crd).expect("a definition has only text for keys");
         write_whole_numbers(&mut crd);
-        let document =
-            serde_saphyr::to_string(&crd).expect("a definition holds nothing that YAML can't");
+        let document = serde_saphyr::to_string(&crd).expect("a definition holds nothing that YAML can't");
         yaml + "---\n" + &document
     })
 }
@@ -51,9 +48,7 @@ pub fn crds_yaml() -> String {
 fn tidy(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     let versions = crd.spec.versions.iter_mut();
     let validations = versions.filter_map(|version| version.schema.as_mut());
-    validations
-        .filter_map(|validation| validation.open_api_v3_schema.as_mut())
-        .for_each(tidy_schema);
+    validations.filter_map(|validation| validation.open_api_v3_schema.as_mut()).for_each(tidy_schema);
     crd
 }
 
@@ -61,34 +56,21 @@ fn tidy_schema(schema: &mut JSONSchemaProps) {
     // Without it the API server drops an explicit null, and a default applies: null means absent.
     schema.nullable = None;
     // The lines of a doc comment are one paragraph.
-    schema.description = schema
-        .description
-        .take()
-        .map(|text| text.replace('\n', " "));
-    schema
-        .properties
-        .iter_mut()
-        .flat_map(|fields| fields.values_mut())
-        .for_each(tidy_schema);
+    schema.description = schema.description.take().map(|text| text.replace('\n', " "));
+    schema.properties.iter_mut().flat_map(|fields| fields.values_mut()).for_each(tidy_schema);
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
         tidy_schema(items);
     }
 }
 
 /// Writes 1000, not 1000.0: bounds are floats in the Rust type.
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "only what survives it is changed"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "only what survives it is changed")]
 fn write_whole_numbers(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(write_whole_numbers),
         Value::Object(fields) => fields.values_mut().for_each(write_whole_numbers),
         Value::Number(number) => {
-            if let Some(float) = number
-                .as_f64()
-                .filter(|float| float.fract() == 0.0 && float.abs() < 1e15)
-            {
+            if let Some(float) = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 1e15) {
                 *number = (float as i64).into();
             }
         }

@@ -26,12 +26,7 @@ pub(super) fn text(max: usize, pattern: &str, rule: &str, message: &str) -> Sche
 }
 
 fn matching(max: usize, pattern: &str, message: &str) -> Schema {
-    text(
-        max,
-        pattern,
-        &format!("self.matches(r'{pattern}')"),
-        message,
-    )
+    text(max, pattern, &format!("self.matches(r'{pattern}')"), message)
 }
 
 /// A field that keeps its value for the object's life; `message` says what to do instead.

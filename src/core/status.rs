@@ -34,9 +34,7 @@ impl Obstacle {
         match self {
             Self::NotOwner | Self::InvalidSpec => None,
             // The same `kubectl apply` may be about to bring it.
-            Self::WorkspaceNotFound | Self::SecretNotFound | Self::SecretInvalid => {
-                Some(settings.grace)
-            }
+            Self::WorkspaceNotFound | Self::SecretNotFound | Self::SecretInvalid => Some(settings.grace),
             // A key can be refused for a moment while it is rotated on the other side.
             Self::CredentialsRejected => Some(Duration::from_secs(60)),
         }
@@ -130,10 +128,7 @@ pub enum Progress {
 
 /// Every value of a condition's `reason`: a closed list, part of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(
-    missing_docs,
-    reason = "docs/status.md says of each what it means, its cause and the way out"
-)]
+#[allow(missing_docs, reason = "docs/status.md says of each what it means, its cause and the way out")]
 pub enum Reason {
     Pending,
     Progressing,
@@ -249,23 +244,15 @@ impl Verdict {
     #[must_use]
     pub fn conditions(self, details: &Details<'_>) -> Conditions {
         use {Progress as P, Truth as T};
-        let asked = if details.paused {
-            "paused"
-        } else {
-            "answering"
-        };
+        let asked = if details.paused { "paused" } else { "answering" };
         let found = match details.seen {
             Some(State::Active) => "is answering",
             Some(State::Paused) => "is paused",
             Some(State::Unknown) => "has a state that the remote does not tell",
             None => "has not been seen yet",
         };
-        let by = details
-            .updated_by
-            .map(|who| format!(", last changed by {who}"))
-            .unwrap_or_default();
-        let differs =
-            || format!("paused: the line {found}{by}; spec.paused asks for it to be {asked}.");
+        let by = details.updated_by.map(|who| format!(", last changed by {who}")).unwrap_or_default();
+        let differs = || format!("paused: the line {found}{by}; spec.paused asks for it to be {asked}.");
         let (ready, reason, progress, message) = match self {
             Self::Acting(Action::Pause) => {
                 (T::Unknown, Reason::Progressing, P::Reconciling, "Pausing the line; not confirmed yet.".to_owned())
@@ -326,12 +313,7 @@ impl Verdict {
                 "A bug in the operator stopped the work on this line; it will be tried again. Please report it with the operator's log.".to_owned(),
             ),
         };
-        Conditions {
-            ready,
-            reason,
-            progress,
-            message,
-        }
+        Conditions { ready, reason, progress, message }
     }
 
     /// Whether `status.remote` may show the last look's state: not while a call is on its way.
@@ -342,9 +324,5 @@ impl Verdict {
 }
 
 const fn stalled_if(stalled: bool) -> Progress {
-    if stalled {
-        Progress::Stalled
-    } else {
-        Progress::Reconciling
-    }
+    if stalled { Progress::Stalled } else { Progress::Reconciling }
 }

@@ -266,13 +266,7 @@ impl Memory {
     #[must_use]
     pub fn inherited(settings: &Settings, now: Time) -> Self {
         let until = now + settings.takeover;
-        Self {
-            doubts: Doubts {
-                pause: until,
-                resume: until,
-            },
-            ..Self::first()
-        }
+        Self { doubts: Doubts { pause: until, resume: until }, ..Self::first() }
     }
 
     /// What the first leader ever knows: nothing, and nobody can have called before.
@@ -311,8 +305,7 @@ impl Memory {
     /// Whether a call that contradicts the object may still land.
     #[must_use]
     pub fn in_doubt(&self, now: Time) -> bool {
-        self.object
-            .is_some_and(|object| self.doubts.of(wanted(&object).contrary()) > now)
+        self.object.is_some_and(|object| self.doubts.of(wanted(&object).contrary()) > now)
     }
 
     fn take_in(&mut self, settings: &Settings, now: Time, event: Event) {
@@ -330,14 +323,8 @@ impl Memory {
                 }
             }
             Event::Hindered(obstacle) => self.hinder(now, obstacle),
-            Event::Looked {
-                began,
-                answer: Ok(state),
-            } => self.look(settings, now, Seen { state, began }),
-            Event::Looked {
-                answer: Err((trouble, not_before)),
-                ..
-            } => {
+            Event::Looked { began, answer: Ok(state) } => self.look(settings, now, Seen { state, began }),
+            Event::Looked { answer: Err((trouble, not_before)), .. } => {
                 self.fail(settings, now, trouble, not_before);
             }
             Event::Sent(sent, not_before) => self.end_call(settings, now, sent, not_before),
@@ -390,15 +377,9 @@ impl Memory {
 
     /// Follows `object` from now on. A new generation of something known before is an edit.
     fn adopt(&mut self, now: Time, object: Object, known_before: bool) {
-        let same = self
-            .object
-            .is_some_and(|known| (known.uid, known.generation) == (object.uid, object.generation));
+        let same = self.object.is_some_and(|known| (known.uid, known.generation) == (object.uid, object.generation));
         if !same {
-            self.due = if known_before {
-                Due::Edit
-            } else {
-                Due::Nothing
-            };
+            self.due = if known_before { Due::Edit } else { Due::Nothing };
             self.failing = None;
             self.failures = 0;
             self.settling = None;
@@ -450,9 +431,7 @@ impl Memory {
             // The remote accepted the call and may need a moment to show it: look again, ever less often.
             Some((action, until)) if action == wanted && until > now => {
                 let waited = settings.settle.saturating_sub(until.from_now(now));
-                let pause = waited
-                    .max(settings.settle / 32)
-                    .max(Duration::from_millis(1));
+                let pause = waited.max(settings.settle / 32).max(Duration::from_millis(1));
                 self.look_at = until.min(now + pause);
                 return;
             }
@@ -488,29 +467,15 @@ impl Memory {
             | Trouble::Conflict
             | Trouble::UnexpectedResponse => false,
         };
-        self.failing = Some(Failing {
-            trouble,
-            since,
-            stalled,
-        });
+        self.failing = Some(Failing { trouble, since, stalled });
         self.look_at = again.max(not_before.unwrap_or(now));
     }
 
     /// A call went wrong: look at once where that is allowed, and hold the next one back.
-    fn fail_call(
-        &mut self,
-        settings: &Settings,
-        now: Time,
-        trouble: Trouble,
-        not_before: Option<Time>,
-    ) {
+    fn fail_call(&mut self, settings: &Settings, now: Time, trouble: Trouble, not_before: Option<Time>) {
         self.fail(settings, now, trouble, not_before);
         let stalled = self.failing.is_some_and(|failing| failing.stalled);
-        let pause = if stalled {
-            settings.retry_cap
-        } else {
-            backoff(settings, self.failures)
-        };
+        let pause = if stalled { settings.retry_cap } else { backoff(settings, self.failures) };
         self.look_at = not_before.unwrap_or(now);
         self.hold = self.look_at.max(now + pause);
     }
@@ -572,11 +537,7 @@ impl Memory {
             return Request::Wait(Time::NEVER);
         }
         if self.reread || !self.quorum {
-            return if self.read_at <= now {
-                Request::Read
-            } else {
-                Request::Wait(self.read_at)
-            };
+            return if self.read_at <= now { Request::Read } else { Request::Wait(self.read_at) };
         }
         if self.obstacle.is_none() {
             if object.mode == Mode::Correct {
@@ -590,11 +551,7 @@ impl Memory {
         }
         let (verdict, changes) = self.verdict(settings, now, &object);
         if self.told == Some(verdict) {
-            let look = if self.obstacle.is_none() {
-                self.look_at
-            } else {
-                Time::NEVER
-            };
+            let look = if self.obstacle.is_none() { self.look_at } else { Time::NEVER };
             Request::Wait(look.min(changes))
         } else {
             Request::Tell(verdict)
@@ -607,9 +564,7 @@ impl Memory {
         let differs = self.seen.is_some_and(|seen| seen.state != action.state());
         match self.due {
             Due::Nothing => None,
-            Due::Edit if differs || self.doubts.of(action.contrary()) > now => {
-                Some(self.send(action))
-            }
+            Due::Edit if differs || self.doubts.of(action.contrary()) > now => Some(self.send(action)),
             // Nothing says that the line needs a call: look first.
             Due::Edit => None,
             Due::Correction if !differs => None,
@@ -625,11 +580,7 @@ impl Memory {
 
     fn send(&mut self, action: Action) -> Request {
         // A status that claims nothing stays as it is: it tells more than that we try again.
-        let beside = if self.told.is_some_and(|told| !told.claims()) {
-            None
-        } else {
-            Some(Verdict::Acting(action))
-        };
+        let beside = if self.told.is_some_and(|told| !told.claims()) { None } else { Some(Verdict::Acting(action)) };
         self.due = Due::Nothing;
         self.settling = None;
         self.in_flight = Some(action);
@@ -639,25 +590,16 @@ impl Memory {
     /// What to tell now, and when that changes by itself.
     fn verdict(&self, settings: &Settings, now: Time, object: &Object) -> (Verdict, Time) {
         if let Some((obstacle, since)) = self.obstacle {
-            let patience = obstacle
-                .grace(settings)
-                .map_or(Time(0), |grace| since + grace);
+            let patience = obstacle.grace(settings).map_or(Time(0), |grace| since + grace);
             let stalled = patience <= now;
-            return (
-                Verdict::Hindered { obstacle, stalled },
-                if stalled { Time::NEVER } else { patience },
-            );
+            return (Verdict::Hindered { obstacle, stalled }, if stalled { Time::NEVER } else { patience });
         }
         if self.panicked {
             return (Verdict::InternalError, Time::NEVER);
         }
         let action = wanted(object);
         let Some(seen) = self.seen else {
-            return (
-                self.failing
-                    .map_or(Verdict::Acting(action), Failing::verdict),
-                Time::NEVER,
-            );
+            return (self.failing.map_or(Verdict::Acting(action), Failing::verdict), Time::NEVER);
         };
         let agrees = seen.state == action.state();
         if let Some(failing) = self.failing {
@@ -669,11 +611,7 @@ impl Memory {
                 return (Verdict::Stale(failing.trouble), Time::NEVER);
             }
             // One failed look does not make a claim untrue: it holds until the last good look is too old.
-            let verdict = if agrees && object.claims {
-                self.settled(object, seen)
-            } else {
-                failing.verdict()
-            };
+            let verdict = if agrees && object.claims { self.settled(object, seen) } else { failing.verdict() };
             return (verdict, expires);
         }
         let verdict = if agrees {
@@ -682,9 +620,7 @@ impl Memory {
             match object.mode {
                 Mode::Suspend => Verdict::Suspended { differs: true },
                 Mode::Report => Verdict::Reported,
-                Mode::Correct if seen.state == State::Unknown && self.settling.is_none() => {
-                    Verdict::StateUnknown
-                }
+                Mode::Correct if seen.state == State::Unknown && self.settling.is_none() => Verdict::StateUnknown,
                 Mode::Correct if self.told == Some(Verdict::Drifted) => Verdict::Drifted,
                 Mode::Correct => Verdict::Acting(action),
             }
@@ -705,18 +641,12 @@ impl Memory {
 
 impl Failing {
     const fn verdict(self) -> Verdict {
-        Verdict::Failing {
-            trouble: self.trouble,
-            stalled: self.stalled,
-        }
+        Verdict::Failing { trouble: self.trouble, stalled: self.stalled }
     }
 
     /// Whether it says nothing about the line itself.
     const fn is_passing(self) -> bool {
-        matches!(
-            self.trouble,
-            Trouble::Unavailable | Trouble::RateLimited | Trouble::UnexpectedResponse
-        )
+        matches!(self.trouble, Trouble::Unavailable | Trouble::RateLimited | Trouble::UnexpectedResponse)
     }
 }
 
@@ -733,10 +663,7 @@ fn backoff(settings: &Settings, failures: u8) -> Duration {
         None => Duration::ZERO,
         Some(doublings) => {
             let factor = 1u32.checked_shl(u32::from(doublings)).unwrap_or(u32::MAX);
-            settings
-                .retry
-                .saturating_mul(factor)
-                .min(settings.retry_cap)
+            settings.retry.saturating_mul(factor).min(settings.retry_cap)
         }
     }
 }

@@ -43,11 +43,7 @@ impl Gate {
                 eprintln!("the gate at {addr} closed for good: {cause}");
             }
         });
-        Ok(Self {
-            addr,
-            wanted,
-            reached,
-        })
+        Ok(Self { addr, wanted, reached })
     }
 
     /// Where the client finds the server.
@@ -74,10 +70,7 @@ impl Gate {
     async fn switch(&self, to: Switch) {
         self.wanted.send_replace(to);
         let mut reached = self.reached.clone();
-        reached
-            .wait_for(|now| *now == to)
-            .await
-            .expect("the gate's task lives as long as the gate");
+        reached.wait_for(|now| *now == to).await.expect("the gate's task lives as long as the gate");
     }
 }
 
@@ -132,30 +125,19 @@ async fn carry(mut client: TcpStream, to: SocketAddr, orders: watch::Receiver<Sw
     }
 }
 
-async fn relay(
-    client: &mut TcpStream,
-    to: SocketAddr,
-    mut orders: watch::Receiver<Switch>,
-) -> io::Result<()> {
+async fn relay(client: &mut TcpStream, to: SocketAddr, mut orders: watch::Receiver<Switch>) -> io::Result<()> {
     opened(&mut orders).await?;
     let mut server = TcpStream::connect(to).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
-    tokio::try_join!(
-        pump(from_client, to_server, orders.clone()),
-        pump(from_server, to_client, orders)
-    )?;
+    tokio::try_join!(pump(from_client, to_server, orders.clone()), pump(from_server, to_client, orders))?;
     Ok(())
 }
 
 /// One direction, until its end.
-async fn pump(
-    mut from: ReadHalf<'_>,
-    mut to: WriteHalf<'_>,
-    mut orders: watch::Receiver<Switch>,
-) -> io::Result<()> {
+async fn pump(mut from: ReadHalf<'_>, mut to: WriteHalf<'_>, mut orders: watch::Receiver<Switch>) -> io::Result<()> {
     let mut buffer = vec![0; 16 * 1024];
     loop {
         let read = from.read(&mut buffer).await?;

@@ -32,22 +32,14 @@ impl Answer {
         if self.status.success() {
             Ok(self.stdout)
         } else {
-            Err(Error::new(format!(
-                "kubectl ended with {}: {}{}",
-                self.status, self.stderr, self.stdout
-            )))
+            Err(Error::new(format!("kubectl ended with {}: {}{}", self.status, self.stderr, self.stdout)))
         }
     }
 }
 
 impl Kubectl {
     pub(crate) fn new(program: PathBuf, kubeconfig: PathBuf, cache: PathBuf) -> Self {
-        Self {
-            program,
-            kubeconfig,
-            cache,
-            namespace: None,
-        }
+        Self { program, kubeconfig, cache, namespace: None }
     }
 
     /// The same, working in this namespace unless the arguments say otherwise.
@@ -77,11 +69,7 @@ impl Kubectl {
     pub async fn run_with_input(&self, args: &[&str], input: &str) -> Result<Answer> {
         let tried = format!("{} {}", self.program.display(), args.join(" "));
         let mut command = Command::new(&self.program);
-        command
-            .arg("--kubeconfig")
-            .arg(&self.kubeconfig)
-            .arg("--cache-dir")
-            .arg(&self.cache);
+        command.arg("--kubeconfig").arg(&self.kubeconfig).arg("--cache-dir").arg(&self.cache);
         if let Some(namespace) = &self.namespace {
             command.args(["--namespace", namespace]);
         }

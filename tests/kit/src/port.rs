@@ -17,10 +17,7 @@ impl Port {
     /// Takes a free port.
     pub fn reserve() -> io::Result<Self> {
         let reservation = bind((Ipv4Addr::LOCALHOST, 0).into())?;
-        Ok(Self {
-            addr: reservation.local_addr()?,
-            _reservation: reservation,
-        })
+        Ok(Self { addr: reservation.local_addr()?, _reservation: reservation })
     }
 
     /// Where it is.

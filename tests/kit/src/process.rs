@@ -55,11 +55,7 @@ impl Process {
         command
             .args(args)
             .env_clear()
-            .envs(
-                ["PATH", "HOME"]
-                    .into_iter()
-                    .filter_map(|name| Some((name, std::env::var_os(name)?))),
-            )
+            .envs(["PATH", "HOME"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
             .envs(env)
             .stdin(Stdio::null())
             .stderr(writer.try_clone().because(&tried)?)
@@ -72,17 +68,8 @@ impl Process {
 
         let (sender, output) = watch::channel(Output::default());
         std::thread::spawn(move || collect(reader, &sender));
-        let name = program
-            .file_name()
-            .unwrap_or(program.as_os_str())
-            .to_string_lossy()
-            .into_owned();
-        let process = Self {
-            name,
-            pid: child.id(),
-            child: Mutex::new(child),
-            output,
-        };
+        let name = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
+        let process = Self { name, pid: child.id(), child: Mutex::new(child), output };
         reaper::watch(process.pid)?;
         Ok(process)
     }
@@ -142,10 +129,7 @@ impl Process {
         let mut child = self.child();
         // Under the lock, so that nobody waits for it in between and its number becomes another's.
         if let Some(status) = self.poll(&mut child)? {
-            return Err(Error::new(format!(
-                "{} can't get {signal}: it has ended with {status}",
-                self.name
-            )));
+            return Err(Error::new(format!("{} can't get {signal}: it has ended with {status}", self.name)));
         }
         kill(self.group(), signal).because(format!("{} can't get {signal}", self.name))
     }
@@ -173,11 +157,7 @@ impl Process {
         };
         // A process that it left behind may hold the pipe open: its lines are not waited for without end.
         let mut output = self.output.clone();
-        let _ = timeout(
-            Duration::from_secs(1),
-            output.wait_for(|output| output.closed),
-        )
-        .await;
+        let _ = timeout(Duration::from_secs(1), output.wait_for(|output| output.closed)).await;
         Ok(status)
     }
 
@@ -187,14 +167,7 @@ impl Process {
         let status = std::fs::read_to_string(&path).because(&path)?;
         status
             .lines()
-            .find_map(|line| {
-                line.strip_prefix("VmRSS:")?
-                    .trim()
-                    .strip_suffix("kB")?
-                    .trim()
-                    .parse()
-                    .ok()
-            })
+            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB")?.trim().parse().ok())
             .ok_or_else(|| Error::new(format!("{path} has no VmRSS: {} has ended", self.name)))
     }
 
@@ -207,9 +180,7 @@ impl Process {
     }
 
     fn poll(&self, child: &mut Child) -> Result<Option<ExitStatus>> {
-        let status = child
-            .try_wait()
-            .because(format!("{} can't be waited for", self.name))?;
+        let status = child.try_wait().because(format!("{} can't be waited for", self.name))?;
         if status.is_some() {
             reaper::forget(self.pid);
         }
@@ -233,9 +204,7 @@ fn collect(reader: PipeReader, output: &watch::Sender<Output>) {
     let mut reader = BufReader::new(reader);
     let mut line = Vec::new();
     while matches!(reader.read_until(b'\n', &mut line), Ok(1..)) {
-        let text = String::from_utf8_lossy(&line)
-            .trim_end_matches(['\r', '\n'])
-            .to_owned();
+        let text = String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned();
         output.send_modify(|output| output.lines.push(text));
         line.clear();
     }

@@ -41,10 +41,7 @@ static REAPER: LazyLock<std::result::Result<Reaper, String>> =
 
 impl Reaper {
     fn start() -> std::io::Result<Self> {
-        let folder = tempfile::Builder::new()
-            .prefix("sarvam-testkit-")
-            .tempdir()?
-            .keep();
+        let folder = tempfile::Builder::new().prefix("sarvam-testkit-").tempdir()?.keep();
         let mut shell = Command::new("/bin/sh")
             .args(["-c", SCRIPT, "sarvam-testkit-reaper"])
             .arg(&folder)
@@ -56,17 +53,11 @@ impl Reaper {
             .stderr(Stdio::null())
             .spawn()?;
         let orders = shell.stdin.take().expect("stdin was asked for as a pipe");
-        Ok(Self {
-            orders: Mutex::new(orders),
-            folder,
-            _shell: shell,
-        })
+        Ok(Self { orders: Mutex::new(orders), folder, _shell: shell })
     }
 
     fn get() -> Result<&'static Self> {
-        REAPER
-            .as_ref()
-            .map_err(|cause| Error::new(format!("the reaper shell could not be started: {cause}")))
+        REAPER.as_ref().map_err(|cause| Error::new(format!("the reaper shell could not be started: {cause}")))
     }
 
     fn order(&self, order: &str, group: u32) -> std::io::Result<()> {
@@ -77,9 +68,7 @@ impl Reaper {
 
 /// Has the process group killed when this process ends.
 pub fn watch(group: u32) -> Result<()> {
-    Reaper::get()?
-        .order("watch", group)
-        .because("the reaper shell is gone")
+    Reaper::get()?.order("watch", group).because("the reaper shell is gone")
 }
 
 /// The process group's leader has been waited for: its number may soon be another's.

@@ -66,10 +66,7 @@ async fn a_process_is_signalled_frozen_and_waited_for() {
     let early = sleeper.wait(SILENCE).await.unwrap_err();
     assert!(early.to_string().contains("sleep still runs"), "{early}");
     sleeper.signal(Signal::SIGTERM).unwrap();
-    assert_eq!(
-        sleeper.wait(LIMIT).await.unwrap().signal(),
-        Some(Signal::SIGTERM as i32)
-    );
+    assert_eq!(sleeper.wait(LIMIT).await.unwrap().signal(), Some(Signal::SIGTERM as i32));
     let late = sleeper.signal(Signal::SIGTERM).unwrap_err();
     assert!(late.to_string().contains("has ended"), "{late}");
     sleeper.rss_kib().unwrap_err();
@@ -80,12 +77,7 @@ async fn a_frozen_process_and_what_it_started_die_when_it_is_dropped() {
     let mark = format!("600.{}", std::process::id());
     let parent = shell(&format!("sleep {mark} & echo started; wait"));
     parent.wait_for_line("started", LIMIT).await.unwrap();
-    until("the child runs", || {
-        processes_with(&mark)
-            .iter()
-            .any(|line| line.starts_with("sleep"))
-    })
-    .await;
+    until("the child runs", || processes_with(&mark).iter().any(|line| line.starts_with("sleep"))).await;
     parent.signal(Signal::SIGSTOP).unwrap();
     drop(parent);
     until("both are gone", || processes_with(&mark).is_empty()).await;
@@ -99,36 +91,16 @@ async fn a_process_says_its_lines_in_order_and_sees_only_the_environment_it_was_
         [("GIVEN", "this")],
     )
     .unwrap();
-    assert_eq!(
-        program.wait_for_line("[this]", LIMIT).await.unwrap(),
-        "[this] [unset]"
-    );
+    assert_eq!(program.wait_for_line("[this]", LIMIT).await.unwrap(), "[this] [unset]");
     assert_eq!(program.wait(LIMIT).await.unwrap().code(), Some(7));
     assert_eq!(program.output(), "one\ntwo\nthree\n[this] [unset]");
     // An end of the output ends the wait, long before the limit.
-    let error = program
-        .wait_for_line("four", LIMIT * 60)
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        error.contains("its output ended") && error.contains("three"),
-        "{error}"
-    );
-    let error = shell("echo hello; sleep 600")
-        .wait_for_line("four", SILENCE)
-        .await
-        .unwrap_err()
-        .to_string();
+    let error = program.wait_for_line("four", LIMIT * 60).await.unwrap_err().to_string();
+    assert!(error.contains("its output ended") && error.contains("three"), "{error}");
+    let error = shell("echo hello; sleep 600").wait_for_line("four", SILENCE).await.unwrap_err().to_string();
     assert!(error.contains("went by"), "{error}");
-    let error = Process::spawn("/no/such/program", ["x"], NO_ENV)
-        .err()
-        .unwrap()
-        .to_string();
-    assert!(
-        error.contains("/no/such/program could not be started"),
-        "{error}"
-    );
+    let error = Process::spawn("/no/such/program", ["x"], NO_ENV).err().unwrap().to_string();
+    assert!(error.contains("/no/such/program could not be started"), "{error}");
 }
 
 /// A server that says everything back.
@@ -153,10 +125,7 @@ async fn echoes(stream: &mut TcpStream, word: &[u8]) {
 
 async fn hears(stream: &mut TcpStream, word: &[u8]) {
     let mut heard = vec![0; word.len()];
-    timeout(LIMIT, stream.read_exact(&mut heard))
-        .await
-        .unwrap()
-        .unwrap();
+    timeout(LIMIT, stream.read_exact(&mut heard)).await.unwrap().unwrap();
     assert_eq!(heard, word);
 }
 
@@ -198,21 +167,12 @@ async fn a_gate_cuts_hangs_and_restores() {
     half.write_all(b"last words").await.unwrap();
     half.shutdown().await.unwrap();
     let mut heard = Vec::new();
-    timeout(LIMIT, half.read_to_end(&mut heard))
-        .await
-        .unwrap()
-        .unwrap();
+    timeout(LIMIT, half.read_to_end(&mut heard)).await.unwrap().unwrap();
     assert_eq!(heard, b"last words");
 }
 
 fn config_map(name: &str) -> ConfigMap {
-    ConfigMap {
-        metadata: ObjectMeta {
-            name: Some(name.to_owned()),
-            ..ObjectMeta::default()
-        },
-        ..ConfigMap::default()
-    }
+    ConfigMap { metadata: ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() }, ..ConfigMap::default() }
 }
 
 #[tokio::test]
@@ -223,26 +183,12 @@ async fn kubectl_works_in_a_namespace_of_its_own() {
     let kubectl = plane.kubectl().in_namespace(&namespace);
 
     let manifest = "{apiVersion: v1, kind: ConfigMap, metadata: {name: one}, data: {said: hello}}";
-    let said = kubectl
-        .run_with_input(&["apply", "-f", "-"], manifest)
-        .await
-        .unwrap()
-        .success()
-        .unwrap();
+    let said = kubectl.run_with_input(&["apply", "-f", "-"], manifest).await.unwrap().success().unwrap();
     assert_eq!(said, "configmap/one created\n");
-    let value = kubectl
-        .run(&["get", "cm", "one", "-o", "jsonpath={.data.said}"])
-        .await
-        .unwrap();
-    assert_eq!(
-        (value.stdout.as_str(), value.stderr.as_str()),
-        ("hello", "")
-    );
+    let value = kubectl.run(&["get", "cm", "one", "-o", "jsonpath={.data.said}"]).await.unwrap();
+    assert_eq!((value.stdout.as_str(), value.stderr.as_str()), ("hello", ""));
     let absent = kubectl.run(&["get", "cm", "two"]).await.unwrap();
-    assert!(
-        !absent.status.success() && absent.stderr.contains("NotFound"),
-        "{absent:?}"
-    );
+    assert!(!absent.status.success() && absent.stderr.contains("NotFound"), "{absent:?}");
     absent.success().unwrap_err();
 }
 
@@ -252,21 +198,11 @@ async fn a_service_account_may_do_nothing_until_it_is_told() {
     let namespace = plane.namespace("account").await.unwrap();
     let token = plane.service_account(&namespace, "operator").await.unwrap();
     let gate = Gate::open(plane.api_server().unwrap()).unwrap();
-    let kubeconfig = plane
-        .kubeconfig_at(&format!("https://{}", gate.addr()), Some(&token))
-        .unwrap();
-    let kubectl = plane
-        .kubectl()
-        .in_namespace(&namespace)
-        .with_kubeconfig(kubeconfig);
+    let kubeconfig = plane.kubeconfig_at(&format!("https://{}", gate.addr()), Some(&token)).unwrap();
+    let kubectl = plane.kubectl().in_namespace(&namespace).with_kubeconfig(kubeconfig);
 
     let user = kubectl
-        .run(&[
-            "auth",
-            "whoami",
-            "-o",
-            "jsonpath={.status.userInfo.username}",
-        ])
+        .run(&["auth", "whoami", "-o", "jsonpath={.status.userInfo.username}"])
         .await
         .unwrap()
         .success()
@@ -281,14 +217,7 @@ async fn a_service_account_may_do_nothing_until_it_is_told() {
     assert!(gone.stderr.contains("refused"), "{gone:?}");
     plane.client().apiserver_version().await.unwrap();
     gate.restore().await;
-    assert!(
-        kubectl
-            .run(&["get", "secrets"])
-            .await
-            .unwrap()
-            .stderr
-            .contains("Forbidden")
-    );
+    assert!(kubectl.run(&["get", "secrets"]).await.unwrap().stderr.contains("Forbidden"));
 }
 
 #[tokio::test]
@@ -312,37 +241,16 @@ spec:
     };
     let empty = plane.apply_crds(folder.path()).await.unwrap_err();
     assert!(empty.to_string().contains("no YAML file"), "{empty}");
-    fs::write(
-        folder.path().join("a.yaml"),
-        crd("calls", "Call") + "---\n" + &crd("bells", "Bell"),
-    )
-    .unwrap();
+    fs::write(folder.path().join("a.yaml"), crd("calls", "Call") + "---\n" + &crd("bells", "Bell")).unwrap();
     fs::write(folder.path().join("notes.txt"), "not YAML: [").unwrap();
     plane.apply_crds(folder.path()).await.unwrap();
     plane.apply_crds(folder.path()).await.unwrap();
     for plural in ["calls", "bells"] {
-        plane
-            .kubectl()
-            .run(&["get", plural])
-            .await
-            .unwrap()
-            .success()
-            .unwrap();
+        plane.kubectl().run(&["get", plural]).await.unwrap().success().unwrap();
     }
-    fs::write(
-        folder.path().join("b.yaml"),
-        crd("pipes", "Pipe").replace("scope:", "scoop:"),
-    )
-    .unwrap();
-    let refused = plane
-        .apply_crds(folder.path())
-        .await
-        .unwrap_err()
-        .to_string();
-    assert!(
-        refused.contains("b.yaml") && refused.contains("scoop"),
-        "{refused}"
-    );
+    fs::write(folder.path().join("b.yaml"), crd("pipes", "Pipe").replace("scope:", "scoop:")).unwrap();
+    let refused = plane.apply_crds(folder.path()).await.unwrap_err().to_string();
+    assert!(refused.contains("b.yaml") && refused.contains("scoop"), "{refused}");
 }
 
 #[tokio::test]
@@ -355,23 +263,17 @@ async fn a_control_plane_keeps_its_data_while_its_servers_die() {
     println!("started in {:?}", began.elapsed());
     let namespace = plane.namespace("restart").await.unwrap();
     let maps = Api::<ConfigMap>::namespaced(plane.client(), &namespace);
-    maps.create(&PostParams::default(), &config_map("first"))
-        .await
-        .unwrap();
+    maps.create(&PostParams::default(), &config_map("first")).await.unwrap();
 
     let began = Instant::now();
     plane.restart_etcd().await.unwrap();
     println!("etcd restarted in {:?}", began.elapsed());
     maps.get("first").await.unwrap();
-    maps.create(&PostParams::default(), &config_map("second"))
-        .await
-        .unwrap();
+    maps.create(&PostParams::default(), &config_map("second")).await.unwrap();
 
     let began = Instant::now();
     plane.stop_api_server().unwrap();
-    let refused = TcpStream::connect(plane.api_server().unwrap())
-        .await
-        .unwrap_err();
+    let refused = TcpStream::connect(plane.api_server().unwrap()).await.unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
     plane.start_api_server().await.unwrap();
     println!("API server restarted in {:?}", began.elapsed());
@@ -389,19 +291,9 @@ async fn a_server_that_refuses_its_flags_is_quoted() {
     if on_existing_cluster() {
         return;
     }
-    let options = Options {
-        api_server_args: vec!["--no-such-flag".to_owned()],
-    };
-    let error = ControlPlane::start(options)
-        .await
-        .err()
-        .unwrap()
-        .to_string();
-    assert!(
-        error.contains("kube-apiserver ended with")
-            && error.contains("unknown flag: --no-such-flag"),
-        "{error}"
-    );
+    let options = Options { api_server_args: vec!["--no-such-flag".to_owned()] };
+    let error = ControlPlane::start(options).await.err().unwrap().to_string();
+    assert!(error.contains("kube-apiserver ended with") && error.contains("unknown flag: --no-such-flag"), "{error}");
 }
 
 /// Not a test: the program that the next test kills.
@@ -418,24 +310,16 @@ async fn nothing_is_left_of_a_test_that_was_killed() {
     if on_existing_cluster() {
         return;
     }
-    let cache = ["KUBEBUILDER_ASSETS", "XDG_CACHE_HOME"]
-        .into_iter()
-        .filter_map(|name| Some((name, std::env::var_os(name)?)));
+    let cache =
+        ["KUBEBUILDER_ASSETS", "XDG_CACHE_HOME"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
     let test = Process::spawn(
         std::env::current_exe().unwrap(),
-        [
-            "--ignored",
-            "--exact",
-            "holds_a_control_plane",
-            "--nocapture",
-        ],
+        ["--ignored", "--exact", "holds_a_control_plane", "--nocapture"],
         cache,
     )
     .unwrap();
     let line = test.wait_for_line("holding ", LIMIT * 2).await.unwrap();
-    let folder = Path::new(line.split_once("holding ").unwrap().1)
-        .parent()
-        .unwrap();
+    let folder = Path::new(line.split_once("holding ").unwrap().1).parent().unwrap();
     let root = folder.parent().unwrap();
     let name = root.display().to_string();
     // etcd, kube-apiserver and the shell that waits for the end.

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
 };
 
 use crate::error::{Because, Result};
@@ -29,23 +29,13 @@ impl Certificates {
         let tried = "the control plane's certificates could not be made";
 
         let mut authority = CertificateParams::default();
-        authority
-            .distinguished_name
-            .push(DnType::CommonName, "sarvam-testkit");
+        authority.distinguished_name.push(DnType::CommonName, "sarvam-testkit");
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        authority.key_usages = vec![
-            KeyUsagePurpose::KeyCertSign,
-            KeyUsagePurpose::DigitalSignature,
-        ];
-        let authority =
-            CertifiedIssuer::self_signed(authority, KeyPair::generate().because(tried)?)
-                .because(tried)?;
+        authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().because(tried)?).because(tried)?;
 
-        let mut server = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()])
-            .because(tried)?;
-        server
-            .distinguished_name
-            .push(DnType::CommonName, "kube-apiserver");
+        let mut server = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()]).because(tried)?;
+        server.distinguished_name.push(DnType::CommonName, "kube-apiserver");
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let server_key = KeyPair::generate().because(tried)?;
         let serving = server.signed_by(&server_key, &authority).because(tried)?;
@@ -54,19 +44,14 @@ impl Certificates {
 
         let write = |name: &str, pem: String| {
             let path = folder.join(name);
-            std::fs::write(&path, pem)
-                .because(path.display())
-                .map(|()| path)
+            std::fs::write(&path, pem).because(path.display()).map(|()| path)
         };
         Ok(Self {
             ca: write("ca.pem", authority.pem())?,
             serving: write("serving.pem", serving.pem())?,
             serving_key: write("serving-key.pem", server_key.serialize_pem())?,
             service_account_key: write("service-account-key.pem", service_account.serialize_pem())?,
-            service_account_public_key: write(
-                "service-account.pem",
-                service_account.public_key_pem(),
-            )?,
+            service_account_public_key: write("service-account.pem", service_account.public_key_pem())?,
         })
     }
 }

@@ -70,24 +70,16 @@ impl ControlPlane {
             let (servers, access) = Servers::start(&binaries, folder.path(), &options)?;
             (Some(servers), access)
         };
-        let mut config =
-            Config::from_custom_kubeconfig(access.clone(), &KubeConfigOptions::default())
-                .await
-                .because("the kubeconfig is of no use")?;
+        let mut config = Config::from_custom_kubeconfig(access.clone(), &KubeConfigOptions::default())
+            .await
+            .because("the kubeconfig is of no use")?;
         if servers.is_some() {
             // kube takes HTTPS_PROXY for loopback too.
             config.proxy_url = None;
         }
         let kubeconfig = kubeconfig::write(&access, folder.path())?;
         let kubectl = binaries.join("kubectl");
-        let plane = Self {
-            servers,
-            access,
-            config,
-            kubeconfig,
-            kubectl,
-            folder,
-        };
+        let plane = Self { servers, access, config, kubeconfig, kubectl, folder };
         plane.ready().await?;
         Ok(plane)
     }
@@ -109,8 +101,7 @@ impl ControlPlane {
     /// A new client with all rights. It belongs to the tokio runtime it was made in, so take one for each test.
     #[must_use]
     pub fn client(&self) -> Client {
-        Client::try_from(self.config.clone())
-            .expect("a client was made from this configuration when it started")
+        Client::try_from(self.config.clone()).expect("a client was made from this configuration when it started")
     }
 
     /// The kubeconfig with all rights.
@@ -122,10 +113,7 @@ impl ControlPlane {
     /// Writes another kubeconfig: for another way to the API server (`https://<gate>`), and with a token for another user.
     /// It lives as long as the control plane.
     pub fn kubeconfig_at(&self, url: &str, token: Option<&str>) -> Result<PathBuf> {
-        kubeconfig::write(
-            &kubeconfig::redirected(&self.access, url, token)?,
-            self.folder.path(),
-        )
+        kubeconfig::write(&kubeconfig::redirected(&self.access, url, token)?, self.folder.path())
     }
 
     /// The address of the API server, to put a gate in front of.
@@ -141,63 +129,29 @@ impl ControlPlane {
     /// kubectl with all rights.
     #[must_use]
     pub fn kubectl(&self) -> Kubectl {
-        Kubectl::new(
-            self.kubectl.clone(),
-            self.kubeconfig.clone(),
-            self.folder.path().join("kubectl-cache"),
-        )
+        Kubectl::new(self.kubectl.clone(), self.kubeconfig.clone(), self.folder.path().join("kubectl-cache"))
     }
 
     /// Creates a namespace whose name begins with `prefix` and that nobody else has, and returns its name.
     pub async fn namespace(&self, prefix: &str) -> Result<String> {
-        let metadata = ObjectMeta {
-            generate_name: Some(format!("{prefix}-")),
-            ..ObjectMeta::default()
-        };
+        let metadata = ObjectMeta { generate_name: Some(format!("{prefix}-")), ..ObjectMeta::default() };
         let namespace = Api::<Namespace>::all(self.client())
-            .create(
-                &PostParams::default(),
-                &Namespace {
-                    metadata,
-                    ..Namespace::default()
-                },
-            )
+            .create(&PostParams::default(), &Namespace { metadata, ..Namespace::default() })
             .await
             .because(format!("the namespace {prefix}-… could not be made"))?;
-        namespace
-            .metadata
-            .name
-            .ok_or_else(|| Error::new("the API server made a namespace without a name"))
+        namespace.metadata.name.ok_or_else(|| Error::new("the API server made a namespace without a name"))
     }
 
     /// Creates a service account, which may do nothing yet, and returns a token for it that is good for an hour.
     pub async fn service_account(&self, namespace: &str, name: &str) -> Result<String> {
         let tried = format!("the service account {namespace}/{name} could not be made");
         let accounts = Api::<ServiceAccount>::namespaced(self.client(), namespace);
-        let metadata = ObjectMeta {
-            name: Some(name.to_owned()),
-            ..ObjectMeta::default()
-        };
-        let account = ServiceAccount {
-            metadata,
-            ..ServiceAccount::default()
-        };
-        accounts
-            .create(&PostParams::default(), &account)
-            .await
-            .because(&tried)?;
-        let hour = TokenRequestSpec {
-            expiration_seconds: Some(3600),
-            ..TokenRequestSpec::default()
-        };
-        let request = TokenRequest {
-            spec: hour,
-            ..TokenRequest::default()
-        };
-        let answer = accounts
-            .create_token_request(name, &PostParams::default(), &request)
-            .await
-            .because(&tried)?;
+        let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+        let account = ServiceAccount { metadata, ..ServiceAccount::default() };
+        accounts.create(&PostParams::default(), &account).await.because(&tried)?;
+        let hour = TokenRequestSpec { expiration_seconds: Some(3600), ..TokenRequestSpec::default() };
+        let request = TokenRequest { spec: hour, ..TokenRequest::default() };
+        let answer = accounts.create_token_request(name, &PostParams::default(), &request).await.because(&tried)?;
         answer
             .status
             .map(|status| status.token)
@@ -245,8 +199,7 @@ impl ControlPlane {
     }
 
     async fn ready(&self) -> Result<()> {
-        let client =
-            Client::try_from(self.config.clone()).because("the kubeconfig is of no use")?;
+        let client = Client::try_from(self.config.clone()).because("the kubeconfig is of no use")?;
         let deadline = Instant::now() + READY_LIMIT;
         loop {
             let why = match timeout(PROBE_LIMIT, serves(&client)).await {
@@ -258,11 +211,7 @@ impl ControlPlane {
                 servers.alive()?;
             }
             if Instant::now() >= deadline {
-                let logs = self
-                    .servers
-                    .as_ref()
-                    .map(Servers::tails)
-                    .unwrap_or_default();
+                let logs = self.servers.as_ref().map(Servers::tails).unwrap_or_default();
                 let url = &self.config.cluster_url;
                 return Err(Error::new(format!(
                     "the API server at {url} was not ready in {READY_LIMIT:?}: {why}\n{logs}"
@@ -276,9 +225,7 @@ impl ControlPlane {
 /// Two questions: `/readyz` is kept for a moment after etcd has gone, and a single object is always read from etcd. The first start makes
 /// the default namespace a little after `/readyz` says ok.
 async fn serves(client: &Client) -> kube::Result<()> {
-    let readyz = hyper::Request::get("/readyz")
-        .body(vec![])
-        .map_err(kube::Error::HttpError)?;
+    let readyz = hyper::Request::get("/readyz").body(vec![]).map_err(kube::Error::HttpError)?;
     client.request_text(readyz).await?;
     Api::<Namespace>::all(client.clone()).get("default").await?;
     Ok(())
@@ -287,19 +234,10 @@ async fn serves(client: &Client) -> kube::Result<()> {
 /// The folder with the binaries, built the first time. What the building says goes to the terminal.
 async fn binaries() -> Result<PathBuf> {
     let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools/control-plane");
-    let output = Command::new(&tool)
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .await
-        .because(tool.display())?;
+    let output =
+        Command::new(&tool).stdin(Stdio::null()).stderr(Stdio::inherit()).output().await.because(tool.display())?;
     if !output.status.success() {
-        return Err(Error::new(format!(
-            "tools/control-plane ended with {}: it says why above",
-            output.status
-        )));
+        return Err(Error::new(format!("tools/control-plane ended with {}: it says why above", output.status)));
     }
-    Ok(PathBuf::from(
-        String::from_utf8_lossy(&output.stdout).trim_end(),
-    ))
+    Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim_end()))
 }

@@ -34,11 +34,7 @@ impl Servers {
     pub fn start(binaries: &Path, folder: &Path, options: &Options) -> Result<(Self, Kubeconfig)> {
         let certificates = Certificates::issue(folder)?;
         let tokens = folder.join("tokens.csv");
-        std::fs::write(
-            &tokens,
-            format!("{ADMIN_TOKEN},admin,admin,system:masters\n"),
-        )
-        .because(tokens.display())?;
+        std::fs::write(&tokens, format!("{ADMIN_TOKEN},admin,admin,system:masters\n")).because(tokens.display())?;
 
         let etcd = Server::new(binaries.join("etcd"))?;
         let etcd_url = format!("http://{}", etcd.port.addr());
@@ -66,21 +62,12 @@ impl Servers {
                 "--endpoint-reconciler-type=none".to_owned(),
                 "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
                 format!("--tls-cert-file={}", certificates.serving.display()),
-                format!(
-                    "--tls-private-key-file={}",
-                    certificates.serving_key.display()
-                ),
+                format!("--tls-private-key-file={}", certificates.serving_key.display()),
                 format!("--token-auth-file={}", tokens.display()),
                 "--authorization-mode=RBAC".to_owned(),
                 "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-                format!(
-                    "--service-account-key-file={}",
-                    certificates.service_account_public_key.display()
-                ),
-                format!(
-                    "--service-account-signing-key-file={}",
-                    certificates.service_account_key.display()
-                ),
+                format!("--service-account-key-file={}", certificates.service_account_public_key.display()),
+                format!("--service-account-signing-key-file={}", certificates.service_account_key.display()),
                 // No controller makes the default service accounts that this plugin asks for.
                 "--disable-admission-plugins=ServiceAccount".to_owned(),
             ])
@@ -89,10 +76,7 @@ impl Servers {
         let url = format!("https://{}", api_server.port.addr());
         etcd.start()?;
         api_server.start()?;
-        Ok((
-            Self { api_server, etcd },
-            kubeconfig::new(&url, &certificates.ca, ADMIN_TOKEN),
-        ))
+        Ok((Self { api_server, etcd }, kubeconfig::new(&url, &certificates.ca, ADMIN_TOKEN)))
     }
 
     /// An error that quotes its log when one of them has ended by itself.
@@ -130,12 +114,7 @@ impl Servers {
 impl Server {
     fn new(program: PathBuf) -> Result<Self> {
         let port = Port::reserve().because(format!("no port for {}", program.display()))?;
-        Ok(Self {
-            program,
-            args: Vec::new(),
-            process: Mutex::new(None),
-            port,
-        })
+        Ok(Self { program, args: Vec::new(), process: Mutex::new(None), port })
     }
 
     fn with_args(mut self, args: impl IntoIterator<Item = String>) -> Self {
