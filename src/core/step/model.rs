@@ -25,10 +25,11 @@ const PAST: Time = Time(63);
 /// The assumptions, in ticks: how long a call may take, and a freeze between the look at the lease and the socket.
 const CALL: u8 = 1;
 const FREEZE: u8 = 1;
-/// How long a call lands after its end, and after a clean answer.
+/// How many ticks after its end a call may still land, and after a clean answer. The windows are one tick longer: a
+/// look in the very tick may come first.
 const LATENESS: u8 = 2;
 const SETTLING: u8 = 1;
-const LEASE: u8 = 3;
+const LEASE: u8 = 2;
 
 const fn ticks(n: u8) -> Duration {
     Duration::from_millis(n as u64)
@@ -69,8 +70,8 @@ enum Variant {
     DoubtsOfObject,
     /// Rule 2: the doubt window is a tick too short.
     DoubtTooShort,
-    /// Rule 2: nothing is in doubt after a clean answer.
-    CleanMeansLanded,
+    /// Rule 2: the settle window is a tick too short.
+    SettleTooShort,
     /// Rule 3: Ready at the first look that agrees.
     ReadyAtOnce,
     /// Rule 3: doubts are judged when the look ends.
@@ -247,11 +248,12 @@ struct Check {
 
 impl Check {
     fn new(variant: Variant, bounds: Bounds) -> Self {
-        let takeover = LATENESS + FREEZE - u8::from(variant == Variant::TakeOverTooShort);
+        let short = |than: Variant| u8::from(variant == than);
+        let doubt = LATENESS + 1;
         let settings = Settings {
-            doubt: ticks(LATENESS - u8::from(variant == Variant::DoubtTooShort)),
-            settle: ticks(if variant == Variant::CleanMeansLanded { 0 } else { SETTLING }),
-            takeover: ticks(takeover),
+            doubt: ticks(doubt - short(Variant::DoubtTooShort)),
+            settle: ticks(SETTLING + 1 - short(Variant::SettleTooShort)),
+            takeover: ticks(doubt + FREEZE - short(Variant::TakeOverTooShort)),
             retry: ticks(1),
             retry_cap: ticks(2),
             stale_after: 1 << 20,
@@ -302,7 +304,7 @@ impl Check {
             Request::Read => Pending::Reading(None),
             Request::Look => Pending::Looking { began: NOW, served: None },
             Request::Send { action, beside } => {
-                let outlives = world.holder == Some(replica) && world.lease > CALL;
+                let outlives = world.holder == Some(replica) && world.lease >= CALL;
                 if !outlives && self.variant != Variant::NoLease {
                     return self.drive(world, replica, Event::Sent(Sent::Withheld(None), None));
                 }
@@ -385,7 +387,6 @@ impl Check {
                 | Move::Answer(_)
                 | Move::Obstruct(false)
                 | Move::Apply { heard: true, .. } => true,
-                Move::Lose(call) => !world.calls[*call].answered && world.calls[*call].life <= LATENESS,
                 _ => false,
             });
             let step = next.unwrap_or(Move::Tick);
@@ -787,7 +788,7 @@ impl Model for Check {
                     if call.landed || self.early_answers {
                         moves.push(Move::Answer(i));
                     }
-                    if left.losses > 0 || call.life <= LATENESS {
+                    if left.losses > 0 {
                         moves.push(Move::Lose(i));
                     }
                 }
