@@ -2,4 +2,6 @@
 //!
 //! The same functions run in production, in the model checker and under the fuzzer.
 
+pub mod classify;
+pub mod id;
 pub mod line;
