@@ -7,7 +7,7 @@ use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use super::Reply;
 
 const SHORTEST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(15 * 60);
+const LONGEST: Duration = Duration::from_mins(15);
 
 /// The longest wait that the answer asks for, within bounds. What can't be understood counts as absent.
 pub(super) fn read(reply: &Reply<'_>) -> Option<Duration> {

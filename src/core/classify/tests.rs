@@ -7,9 +7,11 @@ const ACTIVE: &str = r#"{"deployment_id":"dep-1","status":"active","name":"Suppo
 "channel_direction":"inbound","created_by":"u","created_at":"2026-01-01T00:00:00Z","updated_at":"2026-11-23T10:00:00+05:30",
 "updated_by":"asha@example.com","inbound_config":null,"webhook_config":{"url":[1,{"x":null}]}}"#;
 
+type Headers<'a> = &'a [(&'a str, &'a [u8])];
+
 struct Answer<'a> {
     status: u16,
-    headers: &'a [(&'a str, &'a [u8])],
+    headers: Headers<'a>,
     body: &'a [u8],
 }
 
@@ -170,92 +172,44 @@ fn a_success_that_is_not_this_line_is_unexpected_and_leaves_a_change_in_doubt() 
 fn the_http_status_decides_then_the_code() {
     use Landed::{Maybe, No};
     use Trouble::{
-        Conflict, CredentialsRejected, NotFound, QuotaExhausted, RateLimited, Refused, Unavailable,
+        Conflict, CredentialsRejected as Rejected, NotFound, QuotaExhausted, RateLimited, Refused,
+        Unavailable,
     };
-    let code = |code: &str| format!(r#"{{"error":{{"message":"m","code":"{code}"}}}}"#);
-    for (status, body, trouble, landed, rejection) in [
-        (400, String::new(), Refused, No, None),
-        (
-            401,
-            String::new(),
-            CredentialsRejected,
-            No,
-            Some(Rejection::Key),
-        ),
-        (
-            401,
-            code("authentication_error"),
-            CredentialsRejected,
-            No,
-            Some(Rejection::Key),
-        ),
-        (402, String::new(), Refused, No, None),
-        (
-            403,
-            String::new(),
-            CredentialsRejected,
-            No,
-            Some(Rejection::Key),
-        ),
-        (
-            403,
-            code("invalid_api_key_error"),
-            CredentialsRejected,
-            No,
-            Some(Rejection::Key),
-        ),
-        (
-            403,
-            code("forbidden_error"),
-            CredentialsRejected,
-            No,
-            Some(Rejection::Permission),
-        ),
-        (
-            403,
-            code("rate_limit_exceeded_error"),
-            CredentialsRejected,
-            No,
-            Some(Rejection::Permission),
-        ),
-        (404, code("not_found_error"), NotFound, No, None),
-        (404, "<html>".into(), NotFound, No, None),
-        (405, String::new(), Refused, No, None),
-        (408, String::new(), Unavailable, Maybe, None),
-        (409, String::new(), Conflict, Maybe, None),
-        (410, String::new(), NotFound, No, None),
-        (413, String::new(), Refused, No, None),
-        (418, String::new(), Refused, No, None),
-        (422, code("insufficient_quota_error"), Refused, No, None),
-        (425, String::new(), Unavailable, Maybe, None),
-        (429, String::new(), RateLimited, No, None),
-        (
-            429,
-            code("rate_limit_exceeded_error"),
-            RateLimited,
-            No,
-            None,
-        ),
-        (
-            429,
-            code("insufficient_quota_error"),
-            QuotaExhausted,
-            No,
-            None,
-        ),
-        (500, code("internal_server_error"), Unavailable, Maybe, None),
-        (502, "<html>".into(), Unavailable, Maybe, None),
-        (503, String::new(), Unavailable, Maybe, None),
-        (
-            503,
-            code("rate_limit_exceeded_error"),
-            RateLimited,
-            Maybe,
-            None,
-        ),
-        (504, String::new(), Unavailable, Maybe, None),
-        (599, String::new(), Unavailable, Maybe, None),
+    let key = Some(Rejection::Key);
+    let permission = Some(Rejection::Permission);
+    for (status, code, trouble, landed, rejection) in [
+        (400, "invalid_request_error", Refused, No, None),
+        (401, "", Rejected, No, key),
+        (401, "authentication_error", Rejected, No, key),
+        (402, "", Refused, No, None),
+        (403, "", Rejected, No, key),
+        (403, "invalid_api_key_error", Rejected, No, key),
+        (403, "forbidden_error", Rejected, No, permission),
+        (403, "rate_limit_exceeded_error", Rejected, No, permission),
+        (404, "not_found_error", NotFound, No, None),
+        (404, "", NotFound, No, None),
+        (405, "", Refused, No, None),
+        (408, "", Unavailable, Maybe, None),
+        (409, "", Conflict, Maybe, None),
+        (410, "", NotFound, No, None),
+        (413, "", Refused, No, None),
+        (418, "", Refused, No, None),
+        (422, "insufficient_quota_error", Refused, No, None),
+        (425, "", Unavailable, Maybe, None),
+        (429, "", RateLimited, No, None),
+        (429, "rate_limit_exceeded_error", RateLimited, No, None),
+        (429, "insufficient_quota_error", QuotaExhausted, No, None),
+        (500, "internal_server_error", Unavailable, Maybe, None),
+        (502, "", Unavailable, Maybe, None),
+        (503, "", Unavailable, Maybe, None),
+        (503, "rate_limit_exceeded_error", RateLimited, Maybe, None),
+        (504, "", Unavailable, Maybe, None),
+        (599, "", Unavailable, Maybe, None),
     ] {
+        let body = match code {
+            "" => "<html>".to_owned(),
+            code => format!(r#"{{"error":{{"message":"m","code":"{code}"}}}}"#),
+        };
         let set = answer(Call::SetStatus, status, &body).unwrap_err();
         assert_eq!(
             (set.trouble, set.landed, set.rejection),
@@ -337,7 +291,7 @@ fn texts_of_a_line_are_clean_and_keep_the_key_to_themselves() {
 fn retry_after_is_seconds_or_a_date_within_bounds() {
     const DATE: (&str, &[u8]) = ("date", b"Sun, 06 Nov 1994 08:49:37 GMT");
     let after = |value: &'static str| ("retry-after", value.as_bytes());
-    let cases: &[(&[(&str, &[u8])], Option<u64>)] = &[
+    let cases: &[(Headers, Option<u64>)] = &[
         (&[], None),
         (&[after("120")], Some(120)),
         (&[after(" 30 ")], Some(30)),
