@@ -1,10 +1,11 @@
 //! Calls to the remote. Each is sent once: nothing here or below tries again.
 
 use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::{CONTENT_TYPE, HeaderName};
+use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Method, Request, Response, Url};
 
 use super::key::ApiKey;
@@ -88,10 +89,9 @@ impl Client {
         let mut request = self.request(Method::PUT, &path(line, &["status"]))?;
         let body = format!(r#"{{"action":"{}"}}"#, action.verb());
         *request.body_mut() = Some(body.into());
-        request.headers_mut().insert(
-            CONTENT_TYPE,
-            reqwest::header::HeaderValue::from_static("application/json"),
-        );
+        request
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         self.send(Call::SetStatus, key, request, |reply| {
             classify::line(Call::SetStatus, &line.deployment, reply)
         })
@@ -239,14 +239,14 @@ fn unanswered(call: Call, error: &reqwest::Error) -> Fault {
     Fault::new(Trouble::Unavailable, landed, message)
 }
 
-fn is_tls(error: &reqwest::Error) -> bool {
-    std::iter::successors(error.source(), |error| (*error).source()).any(|error| {
-        error.is::<rustls::Error>()
-            || error
-                .downcast_ref::<std::io::Error>()
-                .and_then(std::io::Error::get_ref)
-                .is_some_and(|inner| inner.is::<rustls::Error>())
-    })
+/// Whether the TLS library is at the bottom of the error. An I/O error leaves what it wraps out of its `source`.
+fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    let wrapped = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref);
+    error.is::<rustls::Error>()
+        || wrapped.is_some_and(|error| is_tls(error))
+        || error.source().is_some_and(is_tls)
 }
 
 #[cfg(test)]

@@ -114,9 +114,9 @@ mod tests {
             (" \t\x0ckey \n", "key"),
             (&padded, &longest),
         ] {
-            let key = ApiKey::new(bytes.as_bytes()).ok().expect("a key");
-            assert_eq!(key.header(), *text);
-            assert!(key.header().is_sensitive());
+            let header = ApiKey::new(bytes.as_bytes()).map(|key| key.header()).ok();
+            assert!(header.as_ref().is_some_and(HeaderValue::is_sensitive));
+            assert!(header.is_some_and(|header| header == *text), "{bytes:?}");
         }
     }
 
