@@ -2,6 +2,8 @@
 //!
 //! The same functions run in production, in the model checker and under the fuzzer.
 
+pub mod classify;
+pub mod id;
 pub mod line;
 pub mod status;
 pub mod step;

@@ -1,0 +1,466 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const ACTIVE: &str = r#"{"deployment_id":"dep-1","status":"active","name":"Support line","app_id":"agent-1","app_version":7,
+"connection_configs":[{"connection_id":"c-1","phone_numbers":["+912","+911"]},{"connection_id":"c-2","phone_numbers":["+911"]}],
+"channel_direction":"inbound","created_by":"u","created_at":"2026-01-01T00:00:00Z","updated_at":"2026-11-23T10:00:00+05:30",
+"updated_by":"asha@example.com","inbound_config":null,"webhook_config":{"url":[1,{"x":null}]}}"#;
+
+type Headers<'a> = &'a [(&'a str, &'a [u8])];
+
+struct Answer<'a> {
+    status: u16,
+    headers: Headers<'a>,
+    body: &'a [u8],
+}
+
+impl Answer<'_> {
+    fn reply<T>(&self, read: impl FnOnce(&Reply<'_>) -> T) -> T {
+        read(&Reply {
+            status: self.status,
+            headers: self.headers,
+            body: self.body,
+            read_at: "2026-11-23T12:00:00Z".parse().unwrap(),
+            gives_key_away: &|text| text.contains("hunter2"),
+        })
+    }
+
+    fn line(&self, call: Call) -> Result<Remote, Fault> {
+        self.reply(|reply| line(call, &Id::new("dep-1").unwrap(), reply))
+    }
+}
+
+/// The answer to a call for `dep-1`, without headers.
+fn answer(call: Call, status: u16, body: &str) -> Result<Remote, Fault> {
+    Answer {
+        status,
+        headers: &[],
+        body: body.as_bytes(),
+    }
+    .line(call)
+}
+
+#[test]
+fn a_whole_object_is_read() {
+    let remote = answer(Call::Get, 200, ACTIVE).unwrap();
+    assert_eq!(
+        remote,
+        Remote {
+            deployment: Id::new("dep-1").unwrap(),
+            state: State::Active,
+            name: Some("Support line".into()),
+            app_id: Some("agent-1".into()),
+            app_version: Some(7),
+            phone_numbers: vec!["+911".into(), "+912".into()],
+            channel_direction: Some("inbound".into()),
+            updated_at: Some("2026-11-23T04:30:00Z".parse().unwrap()),
+            updated_by: Some("asha@example.com".into()),
+        }
+    );
+}
+
+#[test]
+fn the_state_is_one_of_two_words_or_unknown() {
+    for (status, state) in [
+        (r#","status":"active""#, State::Active),
+        (r#","status":"paused""#, State::Paused),
+        ("", State::Unknown),
+        (r#","status":null"#, State::Unknown),
+        (r#","status":"archived""#, State::Unknown),
+        (r#","status":"Paused""#, State::Unknown),
+        (r#","status":" paused""#, State::Unknown),
+        (r#","status":"pause""#, State::Unknown),
+        (r#","status":["paused"]"#, State::Unknown),
+        (r#","status":{"paused":true}"#, State::Unknown),
+        (r#","status":0"#, State::Unknown),
+    ] {
+        let body = format!(r#"{{"deployment_id":"dep-1"{status}}}"#);
+        let read = answer(Call::Get, 200, &body).map(|remote| remote.state);
+        assert_eq!(read, Ok(state), "{body}");
+    }
+}
+
+#[test]
+fn a_wrong_type_in_an_optional_field_counts_as_not_told() {
+    for value in [
+        "null",
+        "true",
+        "-1.5",
+        "1e300",
+        "18446744073709551615",
+        "[]",
+        "{}",
+        r#"[[1,{"a":[]}],null]"#,
+        r#"{"a":{"b":[1,2]}}"#,
+    ] {
+        let body = format!(
+            r#"{{"name":{value},"app_id":{value},"app_version":{value},"connection_configs":{value},"phone_numbers":{value},
+            "channel_direction":{value},"updated_at":{value},"updated_by":{value},"brand_new":{value},
+            "deployment_id":"dep-1","status":"paused"}}"#
+        );
+        let remote = answer(Call::Get, 200, &body).unwrap();
+        let nothing = Remote {
+            deployment: Id::new("dep-1").unwrap(),
+            state: State::Paused,
+            name: None,
+            app_id: None,
+            app_version: None,
+            phone_numbers: vec![],
+            channel_direction: None,
+            updated_at: None,
+            updated_by: None,
+        };
+        assert_eq!(remote, nothing, "{body}");
+    }
+}
+
+#[test]
+fn a_success_that_is_not_this_line_is_unexpected_and_leaves_a_change_in_doubt() {
+    let truncated = &ACTIVE[..ACTIVE.len() - 1];
+    let deep = "[".repeat(100_000);
+    for (status, body) in [
+        (200, ""),
+        (200, " "),
+        (200, "null"),
+        (200, "{}"),
+        (200, "[]"),
+        (200, r#"["dep-1","paused"]"#),
+        (200, "<html><body>Sign in</body></html>"),
+        (200, truncated),
+        (200, r#"{"deployment_id":"dep-2","status":"paused"}"#),
+        (200, r#"{"deployment_id":"DEP-1","status":"paused"}"#),
+        (200, r#"{"deployment_id":"dep-1 ","status":"paused"}"#),
+        (200, r#"{"deployment_id":1,"status":"paused"}"#),
+        (
+            200,
+            r#"{"deployment_id":"dep-1","status":"active","status":"paused"}"#,
+        ),
+        (
+            200,
+            r#"{"deployment_id":"dep-1","deployment_id":"dep-1","status":"paused"}"#,
+        ),
+        (200, r#"{"deployment_id":"dep-1","status":"paused"} x"#),
+        (200, r#"{"deployment_id":"dep-1","name":"\ud800"}"#),
+        (200, r#"{"deployment_id":"dep-1","app_version":1e400}"#),
+        (200, &deep),
+        (100, ACTIVE),
+        (101, ACTIVE),
+        (202, ACTIVE),
+        (204, ""),
+        (206, ACTIVE),
+        (301, ACTIVE),
+        (302, ""),
+        (304, ""),
+        (308, ""),
+        (600, ACTIVE),
+        (999, ACTIVE),
+    ] {
+        for (call, landed) in [(Call::Get, Landed::No), (Call::SetStatus, Landed::Maybe)] {
+            let fault = answer(call, status, body).unwrap_err();
+            let shown: String = body.chars().take(80).collect();
+            assert_eq!(
+                (fault.trouble, fault.landed),
+                (Trouble::UnexpectedResponse, landed),
+                "{status} {shown}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_http_status_decides_then_the_code() {
+    use Landed::{Maybe, No};
+    use Trouble::{
+        Conflict, CredentialsRejected as Rejected, NotFound, QuotaExhausted, RateLimited, Refused,
+        Unavailable,
+    };
+    let key = Some(Rejection::Key);
+    let permission = Some(Rejection::Permission);
+    for (status, code, trouble, landed, rejection) in [
+        (400, "invalid_request_error", Refused, No, None),
+        (401, "", Rejected, No, key),
+        (401, "authentication_error", Rejected, No, key),
+        (402, "", Refused, No, None),
+        (403, "", Rejected, No, key),
+        (403, "invalid_api_key_error", Rejected, No, key),
+        (403, "forbidden_error", Rejected, No, permission),
+        (403, "rate_limit_exceeded_error", Rejected, No, permission),
+        (404, "not_found_error", NotFound, No, None),
+        (404, "", NotFound, No, None),
+        (405, "", Refused, No, None),
+        (408, "", Unavailable, Maybe, None),
+        (409, "", Conflict, Maybe, None),
+        (410, "", NotFound, No, None),
+        (413, "", Refused, No, None),
+        (418, "", Refused, No, None),
+        (422, "insufficient_quota_error", Refused, No, None),
+        (425, "", Unavailable, Maybe, None),
+        (429, "", RateLimited, No, None),
+        (429, "rate_limit_exceeded_error", RateLimited, No, None),
+        (429, "insufficient_quota_error", QuotaExhausted, No, None),
+        (500, "internal_server_error", Unavailable, Maybe, None),
+        (502, "", Unavailable, Maybe, None),
+        (503, "", Unavailable, Maybe, None),
+        (503, "rate_limit_exceeded_error", RateLimited, Maybe, None),
+        (504, "", Unavailable, Maybe, None),
+        (599, "", Unavailable, Maybe, None),
+    ] {
+        let body = match code {
+            "" => "<html>".to_owned(),
+            code => format!(r#"{{"error":{{"message":"m","code":"{code}"}}}}"#),
+        };
+        let set = answer(Call::SetStatus, status, &body).unwrap_err();
+        assert_eq!(
+            (set.trouble, set.landed, set.rejection),
+            (trouble, landed, rejection),
+            "{status} {body}"
+        );
+        let get = answer(Call::Get, status, &body).unwrap_err();
+        assert_eq!(
+            (get.trouble, get.landed),
+            (trouble, No),
+            "a read changes nothing: {status} {body}"
+        );
+    }
+}
+
+#[test]
+fn the_remote_explains_a_refusal_in_clean_words() {
+    let long = "ü".repeat(300);
+    let cut = "ü".repeat(256);
+    let huge = format!(r#"{{"detail":"{}"}}"#, "x ".repeat(40_000));
+    for (status, body, explanation) in [
+        (
+            422,
+            r#"{"error":{"message":"no such version","code":"unprocessable_entity_error"}}"#.to_owned(),
+            Some("no such version"),
+        ),
+        (400, r#"{"detail":"bad action"}"#.into(), Some("bad action")),
+        (
+            422,
+            r#"{"detail":[{"loc":["body","action"],"msg":"field required","input":"x"},{"loc":[],"msg":"b"},{"msg":3},7]}"#.into(),
+            Some("body.action: field required; b"),
+        ),
+        (
+            422,
+            r#"{"detail":[{"loc":["body",0],"msg":"too\r\nlong\u0000\u001b[31m \u202eevil"}]}"#.into(),
+            Some("body.0: too long [31m evil"),
+        ),
+        (409, r#"{"detail":"number in use"}"#.into(), Some("number in use")),
+        (403, r#"{"detail":"not yours"}"#.into(), Some("not yours")),
+        (404, r#"{"detail":"no line"}"#.into(), Some("no line")),
+        (422, format!(r#"{{"detail":"{long}"}}"#), Some(cut.as_str())),
+        (
+            401,
+            r#"{"detail":"key 'sk_4f9a8b7c' and aGVsbG8gd29ybGQgMTIzNDU= refused (request 0a1b2c3d-0000-4000-8000-000000000000)"}"#.into(),
+            Some("key '[redacted]' and [redacted] refused (request [redacted])"),
+        ),
+        (401, r#"{"detail":"key hunter2 refused"}"#.into(), None),
+        (401, r#"{"detail":"key \u0068unter2 refused"}"#.into(), None),
+        (422, r#"{"detail":"  \n "}"#.into(), None),
+        (422, r#"{"detail":{"a":1},"error":[]}"#.into(), None),
+        (422, "<html>".into(), None),
+        (422, huge, None),
+        (429, r#"{"detail":"try again in 17 s"}"#.into(), None),
+        (500, r#"{"detail":"request 17 failed"}"#.into(), None),
+        (302, r#"{"detail":"over there"}"#.into(), None),
+    ] {
+        let ours = answer(Call::SetStatus, status, "").unwrap_err().message;
+        let message = answer(Call::SetStatus, status, &body).unwrap_err().message;
+        let expected = explanation.map_or(ours.clone(), |words| format!("{ours}: {words}"));
+        assert_eq!(message, expected, "{status}");
+    }
+}
+
+#[test]
+fn texts_of_a_line_are_clean_and_keep_the_key_to_themselves() {
+    let body = format!(
+        r#"{{"deployment_id":"dep-1","name":"a\u0000b\n{}","app_id":"hunter2","updated_by":"key:hunter2","channel_direction":""}}"#,
+        "c".repeat(1000)
+    );
+    let remote = answer(Call::Get, 200, &body).unwrap();
+    assert_eq!(remote.name, Some(format!("a b {}", "c".repeat(252))));
+    assert_eq!(
+        (remote.app_id, remote.updated_by, remote.channel_direction),
+        (None, None, None)
+    );
+}
+
+#[test]
+fn retry_after_is_seconds_or_a_date_within_bounds() {
+    const DATE: (&str, &[u8]) = ("date", b"Sun, 06 Nov 1994 08:49:37 GMT");
+    let after = |value: &'static str| ("retry-after", value.as_bytes());
+    let cases: &[(Headers, Option<u64>)] = &[
+        (&[], None),
+        (&[after("120")], Some(120)),
+        (&[after(" 30 ")], Some(30)),
+        (&[after("0")], Some(1)),
+        (&[after("1000000000")], Some(900)),
+        (&[after("99999999999999999999999999")], Some(900)),
+        (&[after("-1")], None),
+        (&[after("+5")], None),
+        (&[after("1.5")], None),
+        (&[after("1e9")], None),
+        (&[after("soon")], None),
+        (&[after("")], None),
+        (&[("retry-after", b"\xff30")], None),
+        (&[after("30"), after("60")], Some(60)),
+        (&[after("60"), after("30")], Some(60)),
+        (&[after("soon"), after("30")], Some(30)),
+        // Against the remote's clock, in the three forms.
+        (&[DATE, after("Sun, 06 Nov 1994 08:50:37 GMT")], Some(60)),
+        (&[DATE, after("Sunday, 06-Nov-94 08:50:37 GMT")], Some(60)),
+        (&[DATE, after("Sun Nov  6 08:50:37 1994")], Some(60)),
+        (&[DATE, after("Sun, 06 Nov 1994 08:49:37 GMT")], Some(1)),
+        (&[DATE, after("Sun, 06 Nov 1994 08:00:00 GMT")], Some(1)),
+        (&[DATE, after("Sat, 06 Nov 2094 08:49:37 GMT")], Some(900)),
+        (&[DATE, after("Sun, 06 Nov 1994 25:00:00 GMT")], None),
+        // Against ours, where the remote tells none.
+        (&[after("Mon, 23 Nov 2026 12:02:00 GMT")], Some(120)),
+        (
+            &[("date", b"now"), after("Mon, 23 Nov 2026 12:02:00 GMT")],
+            Some(120),
+        ),
+    ];
+    for (headers, seconds) in cases {
+        let fault = Answer {
+            status: 429,
+            headers,
+            body: b"",
+        }
+        .line(Call::Get)
+        .unwrap_err();
+        assert_eq!(
+            fault.retry_after,
+            seconds.map(Duration::from_secs),
+            "{headers:?}"
+        );
+    }
+}
+
+#[test]
+fn retry_after_counts_only_where_waiting_helps() {
+    for (status, waits) in [
+        (429, true),
+        (503, true),
+        (500, true),
+        (404, false),
+        (422, false),
+        (302, false),
+    ] {
+        let fault = Answer {
+            status,
+            headers: &[("retry-after", b"7")],
+            body: b"",
+        }
+        .line(Call::Get)
+        .unwrap_err();
+        assert_eq!(fault.retry_after.is_some(), waits, "{status}");
+    }
+}
+
+fn read_page(body: &str) -> Result<Page, Fault> {
+    Answer {
+        status: 200,
+        headers: &[],
+        body: body.as_bytes(),
+    }
+    .reply(page)
+}
+
+#[test]
+fn a_page_counts_every_row_and_reads_those_with_an_id() {
+    let page = read_page(
+        r#"{"items":[{"deployment_id":"dep-1","status":"paused","phone_numbers":["+911"]},{"deployment_id":"../x"},
+        {"status":"active"},null,7,"x",["dep-9"],{"deployment_id":"dep-2","name":5}],
+        "total":3,"limit":100,"offset":0,"next_page_uri":null}"#,
+    )
+    .unwrap();
+    let read: Vec<_> = page
+        .lines
+        .iter()
+        .map(|line| (line.deployment.as_str(), line.state))
+        .collect();
+    assert_eq!(read, [("dep-1", State::Paused), ("dep-2", State::Unknown)]);
+    assert_eq!(page.lines[0].phone_numbers, ["+911"]);
+    assert_eq!((page.rows, page.total), (8, Some(3)));
+    let untold = read_page(r#"{"items":[],"total":-1}"#).unwrap();
+    assert_eq!((untold.rows, untold.total), (0, None));
+}
+
+#[test]
+fn what_is_no_page_is_unexpected() {
+    let too_many = format!(r#"{{"items":[0{}]}}"#, ",0".repeat(LONGEST_PAGE));
+    for body in [
+        "",
+        "{}",
+        "[]",
+        r#"{"items":null}"#,
+        r#"{"items":{}}"#,
+        r#"{"items":[{"deployment_id":"a","deployment_id":"b"}]}"#,
+        &too_many,
+        ACTIVE,
+    ] {
+        let trouble = read_page(body).map_err(|fault| fault.trouble);
+        assert_eq!(trouble, Err(Trouble::UnexpectedResponse), "{body}");
+    }
+}
+
+/// Bytes that were once [`ACTIVE`]: cut, and some of them replaced, doubled or swapped.
+fn mutated() -> impl Strategy<Value = Vec<u8>> {
+    let edit = (any::<prop::sample::Index>(), any::<u8>(), 0..4_u8);
+    (
+        prop::collection::vec(edit, 0..8),
+        any::<prop::sample::Index>(),
+    )
+        .prop_map(|(edits, cut)| {
+            let mut bytes = ACTIVE.as_bytes().to_vec();
+            for (at, byte, kind) in edits {
+                let at = at.index(bytes.len());
+                match kind {
+                    0 => bytes[at] = byte,
+                    1 => bytes.insert(at, byte),
+                    2 => bytes.swap(at, usize::from(byte) % ACTIVE.len()),
+                    _ => {
+                        bytes.remove(at);
+                    }
+                }
+            }
+            // Mostly whole: what is cut is seldom read at all.
+            if cut.index(4) == 0 {
+                bytes.truncate(cut.index(bytes.len()));
+            }
+            bytes
+        })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    #[test]
+    fn an_active_line_is_never_read_as_paused(body in mutated()) {
+        for call in [Call::Get, Call::SetStatus] {
+            let read = Answer { status: 200, headers: &[], body: &body }.line(call);
+            prop_assert_ne!(read.map(|remote| remote.state), Ok(State::Paused));
+        }
+    }
+
+    #[test]
+    fn no_answer_panics(
+        status in any::<u16>(),
+        body in prop::collection::vec(any::<u8>(), 0..200),
+        like_json in r#"[\[\]{}",:0-9a-z\\ ]{0,200}"#,
+        header in prop::collection::vec(any::<u8>(), 0..40),
+    ) {
+        for body in [&body, like_json.as_bytes()] {
+            for status in [status, 200, 422, 429] {
+                let answer = Answer { status, headers: &[("retry-after", &header), ("date", &header)], body };
+                if let Err(fault) = answer.line(Call::SetStatus) {
+                    prop_assert!(fault.message.chars().count() < 400);
+                }
+                let _ = answer.reply(page);
+            }
+        }
+    }
+}

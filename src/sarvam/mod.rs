@@ -1,0 +1,7 @@
+//! The remote: how it is called, with which key, and how often. Knows nothing of Kubernetes.
+
+pub mod budget;
+pub mod client;
+mod echo;
+pub mod key;
+pub mod settings;
