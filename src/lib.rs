@@ -1,3 +1,4 @@
 //! The map of the crate.
 
 pub mod core;
+pub mod leader;

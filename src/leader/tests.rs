@@ -1,0 +1,320 @@
+//! The election among whole processes, each with a runtime and a clock of its own, over a network that the test rules.
+
+mod world;
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use world::{Fate, Random, TICK, Verb, World};
+
+const LEASE: Duration = Duration::from_secs(15);
+const INTERVAL: Duration = Duration::from_secs(2);
+/// What a few requests over the test's network take.
+const REQUESTS: Duration = Duration::from_secs(2);
+
+const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn the_first_process_leads_at_once_and_the_second_stands_by() {
+    let mut world = World::calm();
+    let first = world.start();
+    let took = world.until(REQUESTS, "a leader", |world| world.leader() == Some(first));
+    assert!(took < REQUESTS);
+    assert_eq!(world.terms(first), [true], "the Lease was created");
+    let second = world.start();
+    world.run(secs(120));
+    assert_eq!(world.leader(), Some(first));
+    assert_eq!(world.terms(first), [true], "one uninterrupted term");
+    assert!(world.terms(second).is_empty());
+}
+
+#[test]
+fn a_dead_leaders_lease_is_taken_after_its_whole_duration_and_not_before() {
+    let mut world = World::calm();
+    let first = world.start();
+    world.until(REQUESTS, "a leader", |world| world.leader() == Some(first));
+    let second = world.start();
+    world.run(secs(30));
+    world.kill(first);
+    world.until(LEASE + INTERVAL + REQUESTS, "a successor", |world| {
+        world.leader() == Some(second)
+    });
+    let [.., renewed, taken] = world.writes() else {
+        panic!("two writes at least");
+    };
+    assert!(
+        *taken - *renewed >= LEASE,
+        "taken at {taken:?}, renewed at {renewed:?}"
+    );
+    assert_eq!(world.terms(second), [false]);
+    assert_eq!(world.transitions(), Some(1));
+}
+
+#[test]
+fn a_lease_that_was_given_up_is_taken_at_once() {
+    let mut world = World::calm();
+    let first = world.start();
+    world.until(REQUESTS, "a leader", |world| world.leader() == Some(first));
+    let second = world.start();
+    world.run(secs(10));
+    world.release(first);
+    world.until(INTERVAL + 2 * REQUESTS, "a successor", |world| {
+        world.leader() == Some(second)
+    });
+    assert_eq!(world.terms(second), [false]);
+}
+
+/// Whatever keeps the renewals from being acknowledged, the term is over when the lease runs out, and not before: the
+/// leader tries for as long as it may. Every standby waits for longer, which `World` checks at each tick.
+#[test]
+fn a_term_that_can_not_be_renewed_ends_in_time() {
+    let cases = [
+        ("429", Fate::refused(429)),
+        ("403", Fate::refused(403)),
+        ("500", Fate::refused(500)),
+        ("500 though it landed", Fate::prompt().answering(500)),
+        ("hang", Fate::lost()),
+        ("lost replies", Fate::prompt().unanswered()),
+    ];
+    for (name, fate) in cases {
+        let mut world = World::calm();
+        let leader = world.start();
+        world.until(REQUESTS, name, |world| world.leader() == Some(leader));
+        let standby = world.start();
+        world.run(secs(10));
+        let left = world.remaining(leader);
+        world.rule(move |call| {
+            if call.process == leader {
+                fate
+            } else {
+                Fate::prompt()
+            }
+        });
+        let lasted = world.until(LEASE, name, |world| world.leader().is_none());
+        assert!(
+            lasted <= left + TICK,
+            "{name}: {left:?} were left, it lasted {lasted:?}"
+        );
+        assert!(
+            lasted + INTERVAL + REQUESTS >= left,
+            "{name}: {left:?} were left, gave up after {lasted:?}"
+        );
+        if name != "lost replies" && name != "500 though it landed" {
+            world.until(LEASE, name, |world| world.leader() == Some(standby));
+        }
+    }
+}
+
+#[test]
+fn one_lost_reply_neither_ends_nor_lengthens_a_term() {
+    let mut world = World::calm();
+    let leader = world.start();
+    world.until(REQUESTS, "a leader", |world| world.leader() == Some(leader));
+    let mut renewals = 0;
+    world.rule(move |call| {
+        renewals += u32::from(call.verb == Verb::Update);
+        if renewals == 1 && call.verb == Verb::Update {
+            Fate::prompt().unanswered()
+        } else {
+            Fate::prompt()
+        }
+    });
+    let before = world.writes().len();
+    world.until(2 * INTERVAL, "the write that no reply tells of", |world| {
+        world.writes().len() > before
+    });
+    let left = world.remaining(leader);
+    world.run(secs(4));
+    assert_eq!(
+        world.remaining(leader),
+        left.saturating_sub(secs(4)),
+        "not lengthened"
+    );
+    world.run(secs(60));
+    assert_eq!(world.terms(leader), [true], "not ended");
+    assert_eq!(world.leader(), Some(leader));
+}
+
+#[test]
+fn a_leader_whose_record_was_taken_away_ends_its_term_at_the_next_renewal() {
+    type Theft = fn(&mut World);
+    let cases: [(&str, Theft, Duration); 2] = [
+        ("deleted", World::delete, LEASE),
+        ("another's name", |world| world.write_holder("thief"), LEASE),
+    ];
+    for (name, steal, wait) in cases {
+        let mut world = World::calm();
+        let leader = world.start();
+        world.until(REQUESTS, name, |world| world.leader() == Some(leader));
+        world.run(secs(10));
+        steal(&mut world);
+        let lost = world.until(INTERVAL + REQUESTS, name, |world| world.leader().is_none());
+        let won = world.until(wait + INTERVAL + REQUESTS, name, |world| {
+            world.leader() == Some(leader)
+        });
+        assert!(lost + won >= wait, "{name}: back after {:?}", lost + won);
+        assert_eq!(
+            world.terms(leader),
+            [true, false],
+            "{name}: never again the first"
+        );
+    }
+}
+
+/// A frozen leader that thaws finds its term over, also when a reply to its last renewal lies waiting and nobody else has
+/// taken the lease.
+#[test]
+fn a_leader_frozen_past_its_lease_has_lost_it() {
+    for standbys in [0, 1] {
+        let mut world = World::calm();
+        let leader = world.start();
+        world.until(REQUESTS, "a leader", |world| world.leader() == Some(leader));
+        for _ in 0..standbys {
+            world.start();
+        }
+        world.run(secs(10));
+        let before = world.writes().len();
+        world.until(
+            2 * INTERVAL,
+            "a renewal that lands, its reply on the way",
+            |world| world.writes().len() > before,
+        );
+        let old = world.leadership(leader);
+        world.freeze(leader, secs(40));
+        world.until(secs(41), "the thaw", |world| !world.is_frozen(leader));
+        assert_eq!(world.ask(leader, &old), Duration::ZERO);
+        world.run(secs(10));
+        assert_eq!(world.ask(leader, &old), Duration::ZERO, "over for good");
+        assert_eq!(
+            world.leader().is_some_and(|now| now == leader),
+            standbys == 0
+        );
+    }
+}
+
+#[test]
+fn other_peoples_edits_of_the_lease_do_not_end_a_term() {
+    let mut world = World::calm();
+    let leader = world.start();
+    world.until(REQUESTS, "a leader", |world| world.leader() == Some(leader));
+    for _ in 0..60 {
+        world.touch();
+        world.run(secs(1));
+    }
+    assert_eq!(world.terms(leader), [true]);
+    assert_eq!(world.leader(), Some(leader));
+}
+
+/// Lost, late and refused requests, frozen, killed and leaving processes, clocks of unequal rate, edits and deletions. At
+/// each tick `World` asserts that no two processes are valid.
+#[test]
+fn never_two_leaders_whatever_the_network_and_the_processes_do() {
+    const SEEDS: u64 = 300;
+    let mut successions = 0;
+    for seed in 0..SEEDS {
+        let mut random = Random::new(seed);
+        let mut world = World::stormy(seed);
+        for _ in 0..3 {
+            world.start();
+        }
+        while world.now() < secs(120) {
+            let process = random.below(3);
+            match random.below(600) {
+                0..3 => world.freeze(process, TICK * (1 + random.below(150) as u32)),
+                3..5 => world.cut_off(process, TICK * (1 + random.below(150) as u32)),
+                5 if world.has_a_lease() => world.replace(process),
+                6 => world.release(process),
+                7..10 => world.touch(),
+                10 if world.all_know_the_lease() => world.delete(),
+                _ => {}
+            }
+            world.tick();
+        }
+        world.become_calm();
+        world.until(
+            secs(90),
+            &format!("a leader after the storm of seed {seed}"),
+            |world| world.leader().is_some(),
+        );
+        successions += world.transitions().unwrap_or_default();
+    }
+    assert!(
+        successions > 2 * i32::try_from(SEEDS).expect("small"),
+        "a storm that moves nobody tests nothing"
+    );
+}
+
+#[test]
+fn what_stands_in_the_way_is_told_once_with_the_way_out() {
+    let cases: [(u16, Verb, &[&str]); 3] = [
+        (
+            403,
+            Verb::Get,
+            &[
+                "get Lease system/operator",
+                "Role",
+                "leases.coordination.k8s.io in namespace system",
+            ],
+        ),
+        (403, Verb::Create, &["create Lease system/operator", "Role"]),
+        (
+            404,
+            Verb::Create,
+            &[
+                "create Lease system/operator",
+                "Create the namespace system",
+            ],
+        ),
+    ];
+    for (code, verb, wanted) in cases {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .with_max_level(tracing::Level::WARN)
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let mut world = World::calm();
+            world.rule(move |call| {
+                if call.verb == verb {
+                    Fate::refused(code)
+                } else {
+                    Fate::prompt()
+                }
+            });
+            world.start();
+            world.run(secs(30));
+        });
+        let text = log.text();
+        assert_eq!(text.lines().count(), 1, "{code} on {verb:?}: {text}");
+        for part in wanted {
+            assert!(
+                text.contains(part),
+                "{code} on {verb:?}: no {part:?} in {text}"
+            );
+        }
+    }
+}
+
+/// A log kept in memory.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().expect("unpoisoned").clone()).expect("UTF-8")
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("unpoisoned").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
