@@ -76,7 +76,7 @@ impl Settings {
     /// How long the leader trusts an acknowledged write, from before it was sent: less than the record says, because the
     /// clock that others wait by may be faster.
     fn validity(&self) -> Duration {
-        self.lease_duration - self.lease_duration / 20
+        self.lease_duration * 19 / 20
     }
 }
 
@@ -103,7 +103,7 @@ impl Election {
     pub fn new(client: Client, mut settings: Settings) -> Self {
         settings.lease_duration = settings
             .lease_duration
-            .clamp(Duration::from_secs(1), Duration::from_secs(3600));
+            .clamp(Duration::from_secs(1), Duration::from_hours(1));
         Self {
             lease: LeaseApi::new(client, Arc::new(settings)),
             sighting: None,

@@ -84,10 +84,11 @@ impl Sighting {
     /// What a process that wants to lead does at `now`.
     pub fn next(&self, now: Instant) -> Next<'_> {
         let waited = now.saturating_duration_since(self.since);
+        let left = self.patience.saturating_sub(waited);
         match &self.lease {
             None => Next::Create,
             Some(last) if !self.exists => Next::Restore(last),
-            Some(_) if waited < self.patience => Next::Wait(self.patience - waited),
+            Some(_) if !left.is_zero() => Next::Wait(left),
             Some(lease) => Next::Take(lease),
         }
     }
@@ -180,8 +181,8 @@ mod tests {
         }
     }
 
-    fn lease(version: &str, holder: Option<&str>, seconds: Option<i32>) -> Option<Lease> {
-        Some(Lease {
+    fn lease(version: &str, holder: Option<&str>, seconds: Option<i32>) -> Lease {
+        Lease {
             metadata: ObjectMeta {
                 resource_version: Some(version.to_owned()),
                 uid: Some("uid".to_owned()),
@@ -193,7 +194,7 @@ mod tests {
                 lease_transitions: Some(4),
                 ..LeaseSpec::default()
             }),
-        })
+        }
     }
 
     /// Each case is what successive looks, some seconds apart, showed, and what to do at the last of them.
@@ -206,9 +207,10 @@ mod tests {
             Take,
         }
         use Want::{Create, Restore, Take, Wait};
-        let other = |version| lease(version, Some("other"), Some(15));
+        let shown = |version, holder, seconds| Some(lease(version, holder, seconds));
+        let other = |version| shown(version, Some("other"), Some(15));
         let mine = |uid: &str| {
-            let mut mine = lease("8", Some("me"), Some(15)).expect("a lease");
+            let mut mine = lease("8", Some("me"), Some(15));
             mine.metadata.uid = Some(uid.to_owned());
             Some(mine)
         };
@@ -230,21 +232,21 @@ mod tests {
             ("renewed", vec![(0, other("1")), (14, other("2"))], Wait(15)),
             (
                 "the holder's duration counts",
-                vec![(0, lease("1", Some("other"), Some(40)))],
+                vec![(0, shown("1", Some("other"), Some(40)))],
                 Wait(40),
             ),
             (
                 "no duration",
-                vec![(0, lease("1", Some("other"), None))],
+                vec![(0, shown("1", Some("other"), None))],
                 Wait(15),
             ),
             (
                 "a negative duration",
-                vec![(0, lease("1", Some("other"), Some(-1)))],
+                vec![(0, shown("1", Some("other"), Some(-1)))],
                 Wait(15),
             ),
-            ("given up", vec![(0, lease("1", Some(""), Some(15)))], Take),
-            ("no holder", vec![(0, lease("1", None, None))], Take),
+            ("given up", vec![(0, shown("1", Some(""), Some(15)))], Take),
+            ("no holder", vec![(0, shown("1", None, None))], Take),
             (
                 "mine, a reply was lost",
                 vec![(0, None), (5, mine("uid"))],
@@ -278,7 +280,7 @@ mod tests {
             let next = seen.as_ref().expect("every case has a look").next(now);
             match want {
                 Wait(seconds) => {
-                    assert_eq!(next, Next::Wait(Duration::from_secs(seconds)), "{name}")
+                    assert_eq!(next, Next::Wait(Duration::from_secs(seconds)), "{name}");
                 }
                 Create => assert_eq!(next, Next::Create, "{name}"),
                 Restore => assert!(matches!(next, Next::Restore(_)), "{name}: {next:?}"),
@@ -291,7 +293,7 @@ mod tests {
     fn a_restored_lease_keeps_everyone_waiting() {
         let now = Instant::now();
         for (last_seconds, wait) in [(Some(5), 15), (Some(40), 40), (None, 15)] {
-            let last = lease("1", Some("me"), last_seconds).expect("a lease");
+            let last = lease("1", Some("me"), last_seconds);
             let mut made = restored(&last, &settings(), MicroTime(jiff::Timestamp::UNIX_EPOCH));
             assert_eq!(
                 (&made.metadata.uid, &made.metadata.resource_version),
@@ -311,7 +313,7 @@ mod tests {
     fn a_claim_tells_a_new_holder_from_a_renewal() {
         let at = |second| MicroTime(jiff::Timestamp::constant(second, 0));
         let acquired = |holder: &str| {
-            let mut found = lease("7", Some(holder), Some(30)).expect("a lease");
+            let mut found = lease("7", Some(holder), Some(30));
             found.metadata.labels = Some([("kept".to_owned(), "yes".to_owned())].into());
             found.spec.get_or_insert_default().acquire_time = Some(at(1));
             found

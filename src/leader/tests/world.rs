@@ -38,6 +38,11 @@ impl Random {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         usize::try_from((z ^ (z >> 31)) % limit as u64).expect("below a usize")
     }
+
+    /// A time of one tick to `limit` ticks.
+    pub fn ticks(&mut self, limit: usize) -> Duration {
+        TICK * (1 + u32::try_from(self.below(limit)).expect("small"))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,15 +111,14 @@ impl Fate {
     }
 
     fn of_a_storm(random: &mut Random) -> Self {
-        let mut ticks = |limit| TICK * (1 + u32::try_from(random.below(limit)).expect("small"));
         let quick = Self {
-            lands: Some(ticks(3)),
-            answered: Some(ticks(3)),
+            lands: Some(random.ticks(3)),
+            answered: Some(random.ticks(3)),
             status: None,
         };
         let late = Self {
-            lands: Some(ticks(150)),
-            answered: Some(ticks(20)),
+            lands: Some(random.ticks(150)),
+            answered: Some(random.ticks(20)),
             status: None,
         };
         match random.below(20) {
@@ -275,7 +279,7 @@ impl Process {
         self.runtime.block_on(async {
             tokio::time::advance(passed).await;
             // Enough for a request to pass from the election through the client to the network, or back.
-            for _ in 0..12 {
+            for _ in 0..6 {
                 tokio::task::yield_now().await;
             }
         });
@@ -525,7 +529,7 @@ impl World {
             );
             self.tick();
         }
-        self.now - start
+        self.now.saturating_sub(start)
     }
 
     pub fn tick(&mut self) {
