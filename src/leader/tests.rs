@@ -53,6 +53,27 @@ fn a_dead_leaders_lease_is_taken_after_its_whole_duration_and_not_before() {
     assert_eq!(world.transitions(), Some(1));
 }
 
+/// The leader's clock is slow, the standby's is fast, and the standby saw the last renewal early, at least for one of the
+/// moments it may have started at. A long lease makes the difference larger than what requests take.
+#[test]
+fn a_term_is_over_in_time_also_by_a_slow_clock() {
+    let lease = 10 * LEASE;
+    for head_start in 0..20 {
+        let mut world = World::calm();
+        world.lease_duration = lease;
+        let mut rates = [976, 1024].into_iter();
+        world.rate = Box::new(move || rates.next().expect("two processes"));
+        let leader = world.start();
+        world.run(secs(20 + head_start));
+        let standby = world.start();
+        world.run(secs(60));
+        world.cut_off(leader, 2 * lease);
+        world.until(2 * lease, "a successor", |world| {
+            world.leader() == Some(standby)
+        });
+    }
+}
+
 #[test]
 fn a_lease_that_was_given_up_is_taken_at_once() {
     let mut world = World::calm();

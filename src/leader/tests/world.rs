@@ -218,7 +218,7 @@ struct Process {
 }
 
 impl Process {
-    fn start(index: usize, identity: String, rate: u32) -> Self {
+    fn start(index: usize, settings: Settings, rate: u32) -> Self {
         let runtime = Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
@@ -234,10 +234,7 @@ impl Process {
                 },
             )
             .with_state(Arc::clone(&inbox));
-        let settings = Settings {
-            identity: identity.clone(),
-            ..Settings::new("system", "operator")
-        };
+        let identity = settings.identity.clone();
         let (log, leaving) = (Arc::clone(&journal), Arc::clone(&leave));
         runtime.spawn(async move {
             let client = kube::Client::new(network, "system");
@@ -334,8 +331,10 @@ pub struct World {
     rule: Rule,
     parcels: Vec<Parcel>,
     processes: Vec<Option<Process>>,
-    rates: Random,
-    uneven: bool,
+    /// What processes that start from now on are told.
+    pub lease_duration: Duration,
+    /// The rates of the clocks of processes that start from now on, in thousandths.
+    pub rate: Box<dyn FnMut() -> usize>,
     started: usize,
 }
 
@@ -348,8 +347,8 @@ impl World {
             rule: Box::new(|_| Fate::prompt()),
             parcels: Vec::new(),
             processes: Vec::new(),
-            rates: Random::new(0),
-            uneven: false,
+            lease_duration: Duration::from_secs(15),
+            rate: Box::new(|| 1000),
             started: 0,
         }
     }
@@ -357,9 +356,9 @@ impl World {
     /// Anything may become of a request, and clocks differ by up to a twentieth.
     pub fn stormy(seed: u64) -> Self {
         let mut random = Random::new(!seed);
+        let mut rates = Random::new(seed.rotate_left(32));
         Self {
-            rates: Random::new(seed.rotate_left(32)),
-            uneven: true,
+            rate: Box::new(move || 976 + rates.below(49)),
             rule: Box::new(move |_| Fate::of_a_storm(&mut random)),
             ..Self::calm()
         }
@@ -391,14 +390,13 @@ impl World {
     /// Ends a process at once, as `kill -9` does, and starts another in its place.
     pub fn replace(&mut self, index: usize) {
         self.started += 1;
-        let rate = if self.uneven {
-            976 + self.rates.below(49)
-        } else {
-            1000
+        let settings = Settings {
+            identity: format!("process-{}", self.started),
+            lease_duration: self.lease_duration,
+            ..Settings::new("system", "operator")
         };
-        let identity = format!("process-{}", self.started);
-        let rate = u32::try_from(rate).expect("small");
-        self.processes[index] = Some(Process::start(index, identity, rate));
+        let rate = u32::try_from((self.rate)()).expect("small");
+        self.processes[index] = Some(Process::start(index, settings, rate));
     }
 
     pub fn kill(&mut self, index: usize) {
