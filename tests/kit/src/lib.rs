@@ -1,1 +1,16 @@
 //! Real parts for the tests and the demo.
+
+/// A real etcd and kube-apiserver.
+pub mod control_plane;
+/// The one error of these parts: a text for a person.
+pub mod error;
+/// A switch on the way to a server.
+pub mod gate;
+/// The real kubectl.
+pub mod kubectl;
+/// Ports that stay ours.
+mod port;
+/// A program as a real child process.
+pub mod process;
+/// What must not outlive this process.
+mod reaper;
