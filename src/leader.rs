@@ -143,9 +143,9 @@ impl Election {
             }
             Some(Next::Restore(last)) => {
                 let record = record::restored(last, lease.settings(), wall_clock());
-                warn!(%lease, "the Lease was deleted: it is made again, to be waited out");
-                // Whether or not this was the process that made it, the next look tells.
-                let _ = lease.create(&record).await;
+                if lease.create(&record).await.is_ok() {
+                    warn!(%lease, "the Lease was deleted: it is made again, for everyone to wait out");
+                }
                 return Err(retry_interval);
             }
             Some(Next::Wait(free_in)) => return Err(free_in.min(retry_interval)),
