@@ -152,7 +152,7 @@ impl Election {
             None => return Err(retry_interval),
         };
         let held = written.map_err(|_| retry_interval)?;
-        self.note(Some(held.clone()));
+        self.sighting = Some(Sighting::written(held.clone(), sent));
         Ok(Won {
             held,
             sent,

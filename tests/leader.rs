@@ -1,5 +1,7 @@
 //! The election on a real API server: what it does with compare-and-swap, deletion, validation and RBAC.
 
+use std::io;
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
@@ -10,7 +12,7 @@ use kube::{Api, Client, Config};
 use sarvam_operator::leader::{Election, Settings};
 use sarvam_testkit::control_plane::ControlPlane;
 use serde_json::{from_value, json};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Short enough to wait for, long enough for a renewal on a busy machine.
 const LEASE: Duration = Duration::from_secs(6);
@@ -29,10 +31,8 @@ fn election(client: Client, namespace: &str, lease_duration: Duration) -> Electi
 
 /// Waits for what must come, for as long as any machine may need.
 async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match timeout(Duration::from_mins(1), future).await {
-        Ok(value) => value,
-        Err(_) => panic!("waited in vain for {what}"),
-    }
+    let waited = timeout(Duration::from_mins(1), future).await;
+    waited.unwrap_or_else(|_| panic!("waited in vain for {what}"))
 }
 
 async fn holder(client: Client, namespace: &str) -> Option<String> {
@@ -122,31 +122,118 @@ async fn deleting_the_lease_ends_the_term_and_keeps_everyone_else_waiting() {
 async fn get_create_and_update_on_leases_are_enough() {
     let plane = ControlPlane::shared().await;
     let namespace = plane.namespace("leader").await.expect("a namespace");
+    let client = service_account(plane, &namespace, &["get", "create", "update"]).await;
+    let mut election = election(client, &namespace, LEASE);
+
+    let term = soon("the leader", election.acquire()).await;
+    soon("a renewal", async {
+        let mut before = Duration::MAX;
+        while term.leadership().remaining() <= before {
+            before = term.leadership().remaining();
+            sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    term.release().await;
+    assert_eq!(
+        holder(plane.client(), &namespace).await.as_deref(),
+        Some("")
+    );
+}
+
+#[tokio::test]
+async fn what_stands_in_the_way_is_told_once_with_the_way_out() {
+    let log = Log::of_this_process();
+    let plane = ControlPlane::shared().await;
+    let cases: [(&[&str], &str); 3] = [
+        (&[], "get"),
+        (&["get"], "create"),
+        (&["get", "create"], "update"),
+    ];
+    for (granted, refused) in cases {
+        let namespace = plane.namespace("leader").await.expect("a namespace");
+        let client = service_account(plane, &namespace, granted).await;
+        let told = told_of(log, client, &namespace).await;
+        let [line] = &told[..] else {
+            panic!("{granted:?}: {told:#?}")
+        };
+        assert!(
+            line.contains(&format!("cannot {refused} Lease {namespace}/{NAME}")),
+            "{line}"
+        );
+        assert!(
+            line.contains("Role that allows get, create and update on leases.coordination.k8s.io"),
+            "{line}"
+        );
+    }
+
+    let told = told_of(log, plane.client(), "nowhere").await;
+    let [line] = &told[..] else {
+        panic!("{told:#?}")
+    };
+    assert!(line.contains("cannot create Lease nowhere/"), "{line}");
+    assert!(line.contains("Create the namespace nowhere"), "{line}");
+}
+
+/// What the log says that needs a person, after many an attempt to lead.
+async fn told_of(log: &Log, client: Client, namespace: &str) -> Vec<String> {
+    let mut election = election(client, namespace, LEASE);
+    let lease = format!("Lease {namespace}/{NAME}: ");
+    let told = || {
+        log.lines()
+            .into_iter()
+            .filter(|line| line.contains(&lease))
+            .collect::<Vec<_>>()
+    };
+    let campaign = async {
+        loop {
+            election.acquire().await.leadership().ended().await;
+        }
+    };
+    let more = async {
+        soon("a word in the log", async {
+            while told().is_empty() {
+                sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        sleep(LEASE / 2).await;
+    };
+    tokio::select! {
+        () = campaign => {}
+        () = more => {}
+    }
+    told()
+}
+
+/// A client for a new service account that may do this with Leases, and nothing else.
+async fn service_account(plane: &ControlPlane, namespace: &str, verbs: &[&str]) -> Client {
     let token = plane
-        .service_account(&namespace, "operator")
+        .service_account(namespace, "operator")
         .await
         .expect("a service account");
-    let role: Role = from_value(json!({
-        "metadata": {"name": "leader"},
-        "rules": [{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}],
-    }))
-    .expect("a Role");
-    let binding: RoleBinding = from_value(json!({
-        "metadata": {"name": "leader"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "leader"},
-        "subjects": [{"kind": "ServiceAccount", "name": "operator", "namespace": namespace}],
-    }))
-    .expect("a RoleBinding");
-    let post = PostParams::default();
-    Api::namespaced(plane.client(), &namespace)
-        .create(&post, &role)
-        .await
-        .expect("the Role");
-    Api::namespaced(plane.client(), &namespace)
-        .create(&post, &binding)
-        .await
-        .expect("the RoleBinding");
-
+    if !verbs.is_empty() {
+        let role: Role = from_value(json!({
+            "metadata": {"name": "leader"},
+            "rules": [{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": verbs}],
+        }))
+        .expect("a Role");
+        let binding: RoleBinding = from_value(json!({
+            "metadata": {"name": "leader"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "leader"},
+            "subjects": [{"kind": "ServiceAccount", "name": "operator", "namespace": namespace}],
+        }))
+        .expect("a RoleBinding");
+        let post = PostParams::default();
+        Api::namespaced(plane.client(), namespace)
+            .create(&post, &role)
+            .await
+            .expect("the Role");
+        Api::namespaced(plane.client(), namespace)
+            .create(&post, &binding)
+            .await
+            .expect("the RoleBinding");
+    }
     let url = format!("https://{}", plane.api_server().expect("an address"));
     let path = plane
         .kubeconfig_at(&url, Some(&token))
@@ -157,23 +244,44 @@ async fn get_create_and_update_on_leases_are_enough() {
         .expect("a configuration");
     config.proxy_url = None;
     config.default_retry = false;
-    let mut election = election(
-        Client::try_from(config).expect("a client"),
-        &namespace,
-        LEASE,
-    );
+    Client::try_from(config).expect("a client")
+}
 
-    let term = soon("the leader", election.acquire()).await;
-    let left = term.leadership().remaining();
-    soon("a renewal", async {
-        while term.leadership().remaining() <= left {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    })
-    .await;
-    term.release().await;
-    assert_eq!(
-        holder(plane.client(), &namespace).await.as_deref(),
-        Some("")
-    );
+/// The warnings of this process, kept in memory.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn of_this_process() -> &'static Self {
+        static LOG: LazyLock<Log> = LazyLock::new(|| {
+            let log = Log::default();
+            let writer = log.clone();
+            tracing_subscriber::fmt()
+                .with_ansi(false)
+                .with_max_level(tracing::Level::WARN)
+                .with_writer(move || writer.clone())
+                .init();
+            log
+        });
+        &LOG
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let text = self.0.lock().expect("unpoisoned").clone();
+        String::from_utf8(text)
+            .expect("UTF-8")
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("unpoisoned").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

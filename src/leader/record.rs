@@ -33,6 +33,8 @@ pub(super) struct Sighting {
     since: Instant,
     /// How long it must stay so before it may be taken: until its holder has surely given up.
     patience: Duration,
+    /// Whether it is the Lease that this process first saw or last wrote, not one made in its place.
+    original: bool,
 }
 
 impl Sighting {
@@ -43,41 +45,50 @@ impl Sighting {
         settings: &Settings,
         now: Instant,
     ) -> Self {
+        let (last, original, since) = match previous {
+            Some(previous) => (previous.lease, previous.original, previous.since),
+            None => (None, true, now),
+        };
         let Some(lease) = found else {
             return Self {
-                lease: previous.and_then(|previous| previous.lease),
+                lease: last,
                 exists: false,
                 since: now,
                 patience: Duration::ZERO,
+                original,
             };
         };
-        let last = previous
-            .as_ref()
-            .and_then(|previous| previous.lease.as_ref());
+        let (unchanged, original) = match &last {
+            Some(last) => (
+                last.metadata.resource_version == lease.metadata.resource_version,
+                original && is_same(last, &lease),
+            ),
+            None => (false, true),
+        };
         let patience = match holder(&lease) {
             None => Duration::ZERO,
-            // Nobody else can have held it since. But a Lease that this process once tried to create, and that came into
-            // being only after another was deleted, proves nothing.
-            Some(holder)
-                if holder == settings.identity && last.is_none_or(|last| is_same(last, &lease)) =>
-            {
-                Duration::ZERO
-            }
+            // Nobody else can have held it since. One made in its place proves nothing: it may be a copy, or what this
+            // process once asked for and comes only now.
+            Some(holder) if holder == settings.identity && original => Duration::ZERO,
             Some(_) => duration(&lease).unwrap_or(settings.lease_duration),
         };
-        let since = previous
-            .as_ref()
-            .filter(|_| {
-                last.is_some_and(|last| {
-                    last.metadata.resource_version == lease.metadata.resource_version
-                })
-            })
-            .map_or(now, |previous| previous.since);
         Self {
             lease: Some(lease),
             exists: true,
-            since,
+            since: if unchanged { since } else { now },
             patience,
+            original,
+        }
+    }
+
+    /// What a write by this process shows, once it is acknowledged.
+    pub const fn written(lease: Lease, now: Instant) -> Self {
+        Self {
+            lease: Some(lease),
+            exists: true,
+            since: now,
+            patience: Duration::ZERO,
+            original: true,
         }
     }
 
@@ -256,6 +267,11 @@ mod tests {
                 "mine, after a term",
                 vec![(0, other("1")), (5, mine("uid"))],
                 Take,
+            ),
+            (
+                "mine, from a copy, and seen twice",
+                vec![(0, other("1")), (5, mine("copy")), (7, mine("copy"))],
+                Wait(13),
             ),
             (
                 "mine, made late after a deletion",

@@ -2,11 +2,12 @@
 
 mod world;
 
-use std::io;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use world::{Fate, Random, TICK, Verb, World};
+use tokio::time::{Instant, advance};
+
+use super::Leadership;
+use world::{Fate, Random, TICK, Verb, WIND_UP, World};
 
 const LEASE: Duration = Duration::from_secs(15);
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -82,6 +83,12 @@ fn a_lease_that_was_given_up_is_taken_at_once() {
     let second = world.start();
     world.run(secs(10));
     world.release(first);
+    world.tick();
+    assert_eq!(
+        world.remaining(first),
+        Duration::ZERO,
+        "over before it is given up"
+    );
     world.until(INTERVAL + 2 * REQUESTS, "a successor", |world| {
         world.leader() == Some(second)
     });
@@ -160,23 +167,82 @@ fn one_lost_reply_neither_ends_nor_lengthens_a_term() {
 }
 
 #[test]
+fn a_renewal_counts_from_before_it_was_sent() {
+    let reply = secs(4);
+    let mut world = World::calm();
+    let leader = world.start();
+    world.until(REQUESTS, "a leader", |world| world.leader() == Some(leader));
+    world.rule(move |_| Fate::prompt().answered_after(reply));
+    world.run(secs(10));
+    for _ in 0..100 {
+        world.tick();
+        let left = world.remaining(leader);
+        assert!(!left.is_zero() && left + reply <= LEASE, "{left:?}");
+    }
+}
+
+#[test]
+fn a_term_that_is_over_writes_nothing_more() {
+    let mut world = World::calm();
+    let leader = world.start();
+    world.until(REQUESTS, "a leader", |world| world.leader() == Some(leader));
+    world.cut_off(leader, LEASE);
+    world.until(LEASE, "the end of the term", |world| {
+        world.leader().is_none()
+    });
+    let before = world.writes().len();
+    world.run(WIND_UP);
+    assert_eq!(world.writes().len(), before);
+    world.until(INTERVAL + REQUESTS, "a new term", |world| {
+        world.leader() == Some(leader)
+    });
+    assert_eq!(world.terms(leader), [true, false]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn leadership_that_is_over_stays_so() {
+    type Ending = fn(&Leadership);
+    let endings: [(&str, Duration, Ending); 3] = [
+        ("its time is over", secs(10), |_| {}),
+        (
+            "its time is over and was seen to be",
+            secs(10),
+            |leadership| {
+                assert!(leadership.remaining().is_zero());
+            },
+        ),
+        ("it was ended", secs(3), Leadership::end),
+    ];
+    for (name, time, end) in endings {
+        let leadership = Leadership::until(Instant::now() + secs(9));
+        assert!(leadership.extend(Instant::now() + secs(10)), "{name}");
+        advance(time).await;
+        end(&leadership);
+        assert!(!leadership.extend(Instant::now() + secs(10)), "{name}");
+        assert_eq!(leadership.clone().remaining(), Duration::ZERO, "{name}");
+        leadership.ended().await;
+    }
+}
+
+#[test]
 fn a_leader_whose_record_was_taken_away_ends_its_term_at_the_next_renewal() {
     type Theft = fn(&mut World);
-    let cases: [(&str, Theft, Duration); 2] = [
-        ("deleted", World::delete, LEASE),
-        ("another's name", |world| world.write_holder("thief"), LEASE),
+    let cases: [(&str, Theft); 3] = [
+        ("deleted", World::delete),
+        ("made again from a copy", World::restore_from_a_copy),
+        ("another's name", |world| world.write_holder("thief")),
     ];
-    for (name, steal, wait) in cases {
+    for (name, steal) in cases {
         let mut world = World::calm();
         let leader = world.start();
         world.until(REQUESTS, name, |world| world.leader() == Some(leader));
         world.run(secs(10));
         steal(&mut world);
         let lost = world.until(INTERVAL + REQUESTS, name, |world| world.leader().is_none());
-        let won = world.until(wait + INTERVAL + REQUESTS, name, |world| {
+        let won = world.until(LEASE + WIND_UP + INTERVAL + REQUESTS, name, |world| {
             world.leader() == Some(leader)
         });
-        assert!(lost + won >= wait, "{name}: back after {:?}", lost + won);
+        assert!(lost + won >= LEASE, "{name}: back after {:?}", lost + won);
         assert_eq!(
             world.terms(leader),
             [true, false],
@@ -233,7 +299,7 @@ fn other_peoples_edits_of_the_lease_do_not_end_a_term() {
 /// each tick `World` asserts that no two processes are valid.
 #[test]
 fn never_two_leaders_whatever_the_network_and_the_processes_do() {
-    const SEEDS: u64 = 300;
+    const SEEDS: u64 = 200;
     let mut successions = 0;
     for seed in 0..SEEDS {
         let mut random = Random::new(seed);
@@ -241,9 +307,9 @@ fn never_two_leaders_whatever_the_network_and_the_processes_do() {
         for _ in 0..3 {
             world.start();
         }
-        while world.now() < secs(120) {
+        while world.now() < secs(90) {
             let process = random.below(3);
-            match random.below(600) {
+            match random.below(400) {
                 0..3 => world.freeze(process, random.ticks(150)),
                 3..5 => world.cut_off(process, random.ticks(150)),
                 5 if world.has_a_lease() => world.replace(process),
@@ -263,79 +329,7 @@ fn never_two_leaders_whatever_the_network_and_the_processes_do() {
         successions += world.transitions().unwrap_or_default();
     }
     assert!(
-        successions > 2 * i32::try_from(SEEDS).expect("small"),
-        "a storm that moves nobody tests nothing"
+        successions > i32::try_from(SEEDS).expect("small"),
+        "a storm that moves nobody tests nothing: {successions}"
     );
-}
-
-#[test]
-fn what_stands_in_the_way_is_told_once_with_the_way_out() {
-    let cases: [(u16, Verb, &[&str]); 3] = [
-        (
-            403,
-            Verb::Get,
-            &[
-                "get Lease system/operator",
-                "Role",
-                "leases.coordination.k8s.io in namespace system",
-            ],
-        ),
-        (403, Verb::Create, &["create Lease system/operator", "Role"]),
-        (
-            404,
-            Verb::Create,
-            &[
-                "create Lease system/operator",
-                "Create the namespace system",
-            ],
-        ),
-    ];
-    for (code, verb, wanted) in cases {
-        let log = Log::default();
-        let writer = log.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_writer(move || writer.clone())
-            .with_max_level(tracing::Level::WARN)
-            .finish();
-        tracing::subscriber::with_default(subscriber, || {
-            let mut world = World::calm();
-            world.rule(move |call| {
-                if call.verb == verb {
-                    Fate::refused(code)
-                } else {
-                    Fate::prompt()
-                }
-            });
-            world.start();
-            world.run(secs(30));
-        });
-        let text = log.text();
-        assert_eq!(text.lines().count(), 1, "{code} on {verb:?}: {text}");
-        for part in wanted {
-            assert!(
-                text.contains(part),
-                "{code} on {verb:?}: no {part:?} in {text}"
-            );
-        }
-    }
-}
-
-/// A log kept in memory.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().expect("unpoisoned").clone()).expect("UTF-8")
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("unpoisoned").write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

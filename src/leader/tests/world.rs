@@ -16,11 +16,15 @@ use k8s_openapi::api::coordination::v1::Lease;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{Notify, oneshot};
+use tokio::time::sleep;
 
 use crate::leader::{Election, Leadership, Settings};
 
 /// The step of the world's time.
 pub const TICK: Duration = Duration::from_millis(200);
+
+/// How long a process keeps a term that is over.
+pub const WIND_UP: Duration = Duration::from_secs(5);
 
 /// A small generator whose whole state is its seed (splitmix64).
 pub struct Random(u64);
@@ -93,6 +97,13 @@ impl Fate {
             lands: None,
             answered: None,
             status: None,
+        }
+    }
+
+    pub const fn answered_after(self, time: Duration) -> Self {
+        Self {
+            answered: Some(time),
+            ..self
         }
     }
 
@@ -248,10 +259,11 @@ impl Process {
                     journal.leadership = Some(leadership.clone());
                 }
                 tokio::select! {
-                    () = leadership.ended() => {}
+                    // What only a leader may do takes a while to wind up.
+                    () = leadership.ended() => sleep(WIND_UP).await,
                     () = leaving.notified() => {
                         term.release().await;
-                        tokio::time::sleep(Duration::from_secs(10)).await;
+                        sleep(2 * WIND_UP).await;
                     }
                 }
             }
@@ -403,7 +415,7 @@ impl World {
         self.processes[index] = None;
     }
 
-    /// Lets a process give the lease up, now or once it leads, and campaign again ten seconds later.
+    /// Lets a process give the lease up, now or once it leads, and campaign again some time later.
     pub fn release(&mut self, index: usize) {
         self.process(index).leave.notify_one();
     }
@@ -448,6 +460,13 @@ impl World {
 
     pub const fn has_a_lease(&self) -> bool {
         self.store.lease.is_some()
+    }
+
+    /// Somebody deletes the Lease and makes it again from a copy.
+    pub fn restore_from_a_copy(&mut self) {
+        let mut lease = self.store.lease.take().expect("a Lease");
+        lease.metadata.uid = None;
+        self.store.keep(lease, self.now);
     }
 
     /// Whether each process has read or written the Lease.
