@@ -2,4 +2,8 @@
 
 pub mod api;
 pub mod core;
+<<<<<<< HEAD
 pub mod sarvam;
+=======
+pub mod leader;
+>>>>>>> leader

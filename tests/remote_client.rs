@@ -95,11 +95,7 @@ impl Server {
                 });
             }
         });
-        Self {
-            address,
-            seen,
-            _tasks: tasks,
-        }
+        Self { address, seen, _tasks: tasks }
     }
 
     fn seen(&self) -> Seen {
@@ -111,11 +107,7 @@ impl Server {
     }
 }
 
-async fn play(
-    mut stream: impl AsyncRead + AsyncWrite + Unpin,
-    script: &[Act],
-    seen: &Mutex<Seen>,
-) -> io::Result<()> {
+async fn play(mut stream: impl AsyncRead + AsyncWrite + Unpin, script: &[Act], seen: &Mutex<Seen>) -> io::Result<()> {
     let request = read_request(&mut stream).await?;
     seen.lock().unwrap().requests.push(request);
     for act in script {
@@ -164,9 +156,7 @@ fn header<'a>(request: &'a str, name: &str) -> Option<&'a str> {
 
 fn answer(status: u16, headers: &str, body: &str) -> Act {
     let length = body.len();
-    Act::Send(
-        format!("HTTP/1.1 {status} X\r\n{headers}Content-Length: {length}\r\n\r\n{body}").into(),
-    )
+    Act::Send(format!("HTTP/1.1 {status} X\r\n{headers}Content-Length: {length}\r\n\r\n{body}").into())
 }
 
 fn send(text: &str) -> Act {
@@ -191,11 +181,7 @@ fn client(server: &Server) -> Client {
 
 /// A client that gives up soon, but not for a busy machine.
 fn impatient(base_url: String) -> Client {
-    Client::new(&Settings {
-        call_timeout: Duration::from_secs(2),
-        ..settings(base_url)
-    })
-    .unwrap()
+    Client::new(&Settings { call_timeout: Duration::from_secs(2), ..settings(base_url) }).unwrap()
 }
 
 fn id(text: &str) -> Id {
@@ -207,11 +193,7 @@ fn key() -> ApiKey {
 }
 
 fn line() -> LineId {
-    LineId {
-        org: id("org-1"),
-        workspace: id("ws-1"),
-        deployment: id("dep-1"),
-    }
+    LineId { org: id("org-1"), workspace: id("ws-1"), deployment: id("dep-1") }
 }
 
 async fn pause(client: &Client) -> Result<Remote, Fault> {
@@ -223,9 +205,7 @@ async fn get(client: &Client) -> Result<Remote, Fault> {
 }
 
 async fn list(client: &Client) -> Result<Page, Fault> {
-    client
-        .list(&key(), &id("org-1"), &id("ws-1"), 200, 100)
-        .await
+    client.list(&key(), &id("org-1"), &id("ws-1"), 200, 100).await
 }
 
 /// The outcome of a call that has to fail, in the two words that decide.
@@ -259,37 +239,18 @@ async fn a_call_is_one_plain_request_with_the_key() {
     let deployments = "/base/v1/orgs/org-1/workspaces/ws-1/deployments";
     let expected = [
         (format!("GET {deployments}/dep-1"), ""),
-        (
-            format!("PUT {deployments}/dep-1/status"),
-            r#"{"action":"pause"}"#,
-        ),
-        (
-            format!("PUT {deployments}/dep-1/status"),
-            r#"{"action":"resume"}"#,
-        ),
+        (format!("PUT {deployments}/dep-1/status"), r#"{"action":"pause"}"#),
+        (format!("PUT {deployments}/dep-1/status"), r#"{"action":"resume"}"#),
         (format!("GET {deployments}?offset=200&limit=100"), ""),
     ];
     assert_eq!(seen.requests.len(), expected.len());
     for (request, (start, body)) in seen.requests.iter().zip(expected) {
-        assert!(
-            request.starts_with(&format!("{start} HTTP/1.1\r\n")),
-            "{request}"
-        );
+        assert!(request.starts_with(&format!("{start} HTTP/1.1\r\n")), "{request}");
         assert!(request.ends_with(&format!("\r\n\r\n{body}")), "{request}");
         assert_eq!(header(request, "x-api-key"), Some(KEY));
-        assert_eq!(
-            header(request, "user-agent"),
-            Some(concat!("sarvam-operator/", env!("CARGO_PKG_VERSION")))
-        );
-        assert_eq!(
-            header(request, "accept-encoding"),
-            None,
-            "nothing to inflate"
-        );
-        assert_eq!(
-            header(request, "content-type"),
-            (!body.is_empty()).then_some("application/json")
-        );
+        assert_eq!(header(request, "user-agent"), Some(concat!("sarvam-operator/", env!("CARGO_PKG_VERSION"))));
+        assert_eq!(header(request, "accept-encoding"), None, "nothing to inflate");
+        assert_eq!(header(request, "content-type"), (!body.is_empty()).then_some("application/json"));
     }
     assert_eq!(seen.connections, 1, "calls share connections");
 }
@@ -308,11 +269,7 @@ async fn no_redirect_is_followed() {
             let server = Server::start(vec![answer(status, &location, PAUSED)]).await;
             let client = client(&server);
             let paused = pause(&client).await;
-            assert_eq!(
-                verdict(paused),
-                (Trouble::UnexpectedResponse, Landed::Maybe),
-                "{status} {target}"
-            );
+            assert_eq!(verdict(paused), (Trouble::UnexpectedResponse, Landed::Maybe), "{status} {target}");
             let got = get(&client).await;
             assert_eq!(verdict(got), (Trouble::UnexpectedResponse, Landed::No));
             assert_eq!(server.seen().requests.len(), 2, "{status} {target}");
@@ -329,35 +286,11 @@ async fn an_answer_that_never_ends_is_left_at_the_timeout() {
         (vec![Act::Hang], unclear),
         (vec![drip("HTTP/1.1 100 Continue\r\n\r\n")], unclear),
         (vec![send("HTTP/1.1 200 OK\r\nX-A: "), drip("a")], unclear),
-        (
-            vec![
-                send("HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"),
-                drip(" "),
-            ],
-            unclear,
-        ),
-        (
-            vec![
-                send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"),
-                drip("1\r\n \r\n"),
-            ],
-            unclear,
-        ),
-        (
-            vec![
-                send("HTTP/1.1 502 X\r\nContent-Length: 9999\r\n\r\n"),
-                drip(" "),
-            ],
-            unclear,
-        ),
+        (vec![send("HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"), drip(" ")], unclear),
+        (vec![send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), drip("1\r\n \r\n")], unclear),
+        (vec![send("HTTP/1.1 502 X\r\nContent-Length: 9999\r\n\r\n"), drip(" ")], unclear),
         // A refusal is one by its status.
-        (
-            vec![
-                send("HTTP/1.1 422 X\r\nContent-Length: 9999\r\n\r\n"),
-                drip(" "),
-            ],
-            (Trouble::Refused, Landed::No),
-        ),
+        (vec![send("HTTP/1.1 422 X\r\nContent-Length: 9999\r\n\r\n"), drip(" ")], (Trouble::Refused, Landed::No)),
     ];
     join_all(cases.map(|(script, expected)| async move {
         let server = Server::start(script).await;
@@ -371,26 +304,16 @@ async fn an_answer_that_never_ends_is_left_at_the_timeout() {
 #[tokio::test]
 async fn a_body_is_read_up_to_its_cap() {
     const CHUNK: usize = 64 * 1024;
-    let flood =
-        |head: &str, chunk: String| vec![send(head), Act::Repeat(chunk.into(), Duration::ZERO)];
+    let flood = |head: &str, chunk: String| vec![send(head), Act::Repeat(chunk.into(), Duration::ZERO)];
     let spaces = " ".repeat(CHUNK);
     for script in [
-        flood(
-            "HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n",
-            spaces.clone(),
-        ),
+        flood("HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n", spaces.clone()),
         flood("HTTP/1.1 200 OK\r\n\r\n", spaces.clone()),
-        flood(
-            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
-            format!("{CHUNK:x}\r\n{spaces}\r\n"),
-        ),
+        flood("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", format!("{CHUNK:x}\r\n{spaces}\r\n")),
     ] {
         let server = Server::start(script).await;
         let outcome = pause(&client(&server)).await;
-        assert_eq!(
-            verdict(outcome),
-            (Trouble::UnexpectedResponse, Landed::Maybe)
-        );
+        assert_eq!(verdict(outcome), (Trouble::UnexpectedResponse, Landed::Maybe));
         // The cap, and what the sockets of both sides hold.
         let sent = server.seen().bytes_sent;
         assert!(sent < 32 * 1024 * 1024, "{sent} bytes");
@@ -399,19 +322,13 @@ async fn a_body_is_read_up_to_its_cap() {
 
 #[tokio::test]
 async fn a_broken_answer_leaves_a_change_in_doubt_and_is_not_asked_for_again() {
-    let whole = format!(
-        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
-        PAUSED.len()
-    );
+    let whole = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", PAUSED.len());
     let scripts = [
         vec![],
         vec![send("HTTP/1.1 200 OK\r\nContent-Le")],
         vec![send(&whole)],
         vec![send(&whole), send(&PAUSED[..20])],
-        vec![
-            send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2b\r\n"),
-            send(PAUSED),
-        ],
+        vec![send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2b\r\n"), send(PAUSED)],
         vec![send("SSH-2.0-OpenSSH_9.6\r\n")],
         vec![send("HTTP/1.1 999999 X\r\n\r\n")],
         vec![send("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n")],
@@ -420,11 +337,7 @@ async fn a_broken_answer_leaves_a_change_in_doubt_and_is_not_asked_for_again() {
         for transport in [Transport::Tcp, Transport::TcpReset] {
             let server = Server::start_on(transport, script.clone()).await;
             let paused = pause(&client(&server)).await;
-            assert_eq!(
-                verdict(paused),
-                (Trouble::Unavailable, Landed::Maybe),
-                "script {number}"
-            );
+            assert_eq!(verdict(paused), (Trouble::Unavailable, Landed::Maybe), "script {number}");
             assert_eq!(server.seen().requests.len(), 1, "script {number}");
             let got = get(&client(&server)).await;
             assert_eq!(verdict(got), (Trouble::Unavailable, Landed::No));
@@ -437,28 +350,17 @@ async fn strange_but_whole_answers_are_taken_for_what_they_are() {
     let long = format!("X-Long: {}\r\n", "a".repeat(100 * 1024));
     for (script, expected) in [
         (answer(200, &long, PAUSED), Ok(State::Paused)),
-        (
-            answer(200, "Content-Encoding: gzip\r\n", "\x1f\u{8b}"),
-            Err((Trouble::UnexpectedResponse, Landed::Maybe)),
-        ),
-        (
-            answer(200, "", "<html>"),
-            Err((Trouble::UnexpectedResponse, Landed::Maybe)),
-        ),
+        (answer(200, "Content-Encoding: gzip\r\n", "\x1f\u{8b}"), Err((Trouble::UnexpectedResponse, Landed::Maybe))),
+        (answer(200, "", "<html>"), Err((Trouble::UnexpectedResponse, Landed::Maybe))),
         (
             send("HTTP/1.1 429 \x07\r\nRetry-After: 2\r\nContent-Length: 0\r\n\r\n"),
             Err((Trouble::Unavailable, Landed::Maybe)),
         ),
-        (
-            answer(429, "Retry-After: 2\r\n", ""),
-            Err((Trouble::RateLimited, Landed::No)),
-        ),
+        (answer(429, "Retry-After: 2\r\n", ""), Err((Trouble::RateLimited, Landed::No))),
     ] {
         let server = Server::start(vec![script]).await;
         let outcome = pause(&client(&server)).await;
-        let outcome = outcome
-            .map(|remote| remote.state)
-            .map_err(|fault| (fault.trouble, fault.landed));
+        let outcome = outcome.map(|remote| remote.state).map_err(|fault| (fault.trouble, fault.landed));
         assert_eq!(outcome, expected);
     }
 }
@@ -490,11 +392,7 @@ async fn without_a_connection_nothing_has_landed() {
     ];
     join_all(urls.map(|url| async move {
         let outcome = pause(&impatient(url.clone())).await;
-        assert_eq!(
-            verdict(outcome),
-            (Trouble::Unavailable, Landed::No),
-            "{url}"
-        );
+        assert_eq!(verdict(outcome), (Trouble::Unavailable, Landed::No), "{url}");
     }))
     .await;
     assert!(plain.seen().requests.is_empty());
@@ -512,10 +410,7 @@ impl Authority {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
-        Self {
-            pem: params.self_signed(&key).unwrap().pem(),
-            issuer: Issuer::new(params, key),
-        }
+        Self { pem: params.self_signed(&key).unwrap().pem(), issuer: Issuer::new(params, key) }
     }
 
     /// A server for this host name or address, whose certificate ends with this year.
@@ -558,11 +453,7 @@ async fn tls_is_verified_before_the_key_is_sent() {
             Ok(remote) => assert_eq!((accepted, remote.state), (true, State::Paused), "{case}"),
             Err(fault) => {
                 assert!(!accepted, "{case}: {fault}");
-                assert_eq!(
-                    (fault.trouble, fault.landed),
-                    (Trouble::Unavailable, Landed::No),
-                    "{case}"
-                );
+                assert_eq!((fault.trouble, fault.landed), (Trouble::Unavailable, Landed::No), "{case}");
                 assert!(fault.message.contains("TLS"), "{case}: {fault}");
             }
         }
@@ -574,15 +465,10 @@ async fn tls_is_verified_before_the_key_is_sent() {
 #[test]
 fn a_file_without_certificates_is_refused_at_the_start() {
     let not_der = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";
-    for (pem, expected) in [
-        ("", InvalidSetting::Certificates),
-        ("hello", InvalidSetting::Certificates),
-        (not_der, InvalidSetting::Tls),
-    ] {
-        let refused = Client::new(&Settings {
-            extra_ca_pem: Some(pem.into()),
-            ..settings("https://127.0.0.1".into())
-        });
+    for (pem, expected) in
+        [("", InvalidSetting::Certificates), ("hello", InvalidSetting::Certificates), (not_der, InvalidSetting::Tls)]
+    {
+        let refused = Client::new(&Settings { extra_ca_pem: Some(pem.into()), ..settings("https://127.0.0.1".into()) });
         assert_eq!(refused.err(), Some(expected), "{pem:?}");
     }
 }
@@ -595,15 +481,8 @@ const USE_PROXY: &str = "REMOTE_CLIENT_TEST_USE_PROXY";
 async fn a_proxy_is_used_only_when_asked_for() {
     if let Ok(use_proxy) = std::env::var(USE_PROXY) {
         for url in ["https://127.0.0.1:1", "http://127.0.0.1:1"] {
-            let client = Client::new(&Settings {
-                use_proxy: use_proxy == "true",
-                ..settings(url.into())
-            })
-            .unwrap();
-            assert_eq!(
-                verdict(pause(&client).await),
-                (Trouble::Unavailable, Landed::No)
-            );
+            let client = Client::new(&Settings { use_proxy: use_proxy == "true", ..settings(url.into()) }).unwrap();
+            assert_eq!(verdict(pause(&client).await), (Trouble::Unavailable, Landed::No));
         }
         return;
     }
@@ -620,9 +499,7 @@ async fn a_proxy_is_used_only_when_asked_for() {
                 child.env(name, proxy.url("http"));
             }
         }
-        let output = tokio::task::spawn_blocking(move || child.output().unwrap())
-            .await
-            .unwrap();
+        let output = tokio::task::spawn_blocking(move || child.output().unwrap()).await.unwrap();
         assert!(output.status.success(), "{output:?}");
         let requests = proxy.seen().requests;
         assert_eq!(requests.len(), expected, "{requests:?}");
@@ -642,11 +519,7 @@ async fn each_call_is_one_request_whatever_happens_to_the_connection() {
         ("closed", Transport::Tcp, vec![keep.clone()]),
         ("reset", Transport::TcpReset, vec![keep.clone()]),
         // It takes the second request of a connection and closes instead of an answer.
-        (
-            "taken, closed",
-            Transport::Tcp,
-            vec![keep.clone(), Act::Next],
-        ),
+        ("taken, closed", Transport::Tcp, vec![keep.clone(), Act::Next]),
         ("taken, reset", Transport::TcpReset, vec![keep, Act::Next]),
     ] {
         let server = Server::start_on(transport, script).await;
@@ -660,10 +533,7 @@ async fn each_call_is_one_request_whatever_happens_to_the_connection() {
             assert!(server.seen().requests.len() <= call, "{case}");
         }
         let requests = server.seen().requests.len();
-        assert!(
-            requests >= answered && answered > 0,
-            "{case}: {requests} {answered}"
-        );
+        assert!(requests >= answered && answered > 0, "{case}: {requests} {answered}");
         if case.starts_with("taken") {
             assert_eq!(requests, CALLS, "{case}");
             assert!(answered < CALLS, "{case}: no connection was used twice");
@@ -674,14 +544,9 @@ async fn each_call_is_one_request_whatever_happens_to_the_connection() {
 /// Whether a text has the key in it, a part of eight bytes, or one of its encodings.
 fn gives_away(text: &str) -> bool {
     let hex = each_byte(|byte| format!("{byte:02x}"));
-    let parts = KEY
-        .as_bytes()
-        .windows(8)
-        .map(|part| str::from_utf8(part).unwrap().to_owned());
+    let parts = KEY.as_bytes().windows(8).map(|part| str::from_utf8(part).unwrap().to_owned());
     let encodings = [hex.to_uppercase(), hex, BASE64.into(), URL_ENCODED.into()];
-    parts
-        .chain(encodings)
-        .any(|part| text.contains(&part) || text.contains(&part[..8]))
+    parts.chain(encodings).any(|part| text.contains(&part) || text.contains(&part[..8]))
 }
 
 fn each_byte(form: fn(u8) -> String) -> String {
@@ -695,16 +560,7 @@ const URL_ENCODED: &str = "sk_Live%2F4f9a8b7c%2B6d5eXyZw~%21q";
 async fn the_key_is_in_nothing_that_a_call_returns() {
     let hex = each_byte(|byte| format!("{byte:02x}"));
     let escaped = each_byte(|byte| format!("\\u{byte:04x}"));
-    let spellings = [
-        KEY,
-        &KEY[..8],
-        &KEY[10..18],
-        &KEY[KEY.len() - 8..],
-        &escaped,
-        BASE64,
-        URL_ENCODED,
-        &hex,
-    ];
+    let spellings = [KEY, &KEY[..8], &KEY[10..18], &KEY[KEY.len() - 8..], &escaped, BASE64, URL_ENCODED, &hex];
     for told in spellings {
         for (status, headers, body) in [
             (200, String::new(), told.to_owned()),
@@ -716,27 +572,11 @@ async fn the_key_is_in_nothing_that_a_call_returns() {
                     "phone_numbers":["{told}"],"channel_direction":"{told}","updated_at":"{told}"}}"#
                 ),
             ),
-            (
-                403,
-                String::new(),
-                format!(r#"{{"error":{{"message":"bad key {told}.","code":"{told}"}}}}"#),
-            ),
+            (403, String::new(), format!(r#"{{"error":{{"message":"bad key {told}.","code":"{told}"}}}}"#)),
             (422, String::new(), format!(r#"{{"detail":"'{told}'"}}"#)),
-            (
-                422,
-                String::new(),
-                format!(r#"{{"detail":[{{"loc":["header","{told}"],"msg":"{told}"}}]}}"#),
-            ),
-            (
-                404,
-                format!("X-Echo: {}\r\n", told.replace('\\', "")),
-                told.to_owned(),
-            ),
-            (
-                302,
-                format!("Location: /{}\r\n", told.replace('\\', "")),
-                String::new(),
-            ),
+            (422, String::new(), format!(r#"{{"detail":[{{"loc":["header","{told}"],"msg":"{told}"}}]}}"#)),
+            (404, format!("X-Echo: {}\r\n", told.replace('\\', "")), told.to_owned()),
+            (302, format!("Location: /{}\r\n", told.replace('\\', "")), String::new()),
             (500, String::new(), told.to_owned()),
         ] {
             let server = Server::start(vec![answer(status, &headers, &body)]).await;
@@ -750,8 +590,5 @@ async fn the_key_is_in_nothing_that_a_call_returns() {
     }
     let unreachable = pause(&impatient("http://127.0.0.1:1".into())).await;
     let shown = format!("{unreachable:?}");
-    assert!(
-        !gives_away(&shown) && !shown.contains("127.0.0.1"),
-        "{shown}"
-    );
+    assert!(!gives_away(&shown) && !shown.contains("127.0.0.1"), "{shown}");
 }

@@ -125,13 +125,7 @@ impl Fault {
     /// A call without a readable answer.
     #[must_use]
     pub fn new(trouble: Trouble, landed: Landed, message: impl Into<String>) -> Self {
-        Self {
-            trouble,
-            landed,
-            message: message.into(),
-            retry_after: None,
-            rejection: None,
-        }
+        Self { trouble, landed, message: message.into(), retry_after: None, rejection: None }
     }
 }
 
@@ -142,26 +136,16 @@ impl Fault {
 pub fn line(call: Call, expected: &Id, reply: &Reply<'_>) -> Result<Remote, Fault> {
     classify(call, reply, || {
         let remote = body::line(reply).ok_or("is not the object of a line")?;
-        if remote.deployment == *expected {
-            Ok(remote)
-        } else {
-            Err("is about another line")
-        }
+        if remote.deployment == *expected { Ok(remote) } else { Err("is about another line") }
     })
 }
 
 /// The answer to [`Call::List`].
 pub fn page(reply: &Reply<'_>) -> Result<Page, Fault> {
-    classify(Call::List, reply, || {
-        body::page(reply).ok_or("is not a page of lines")
-    })
+    classify(Call::List, reply, || body::page(reply).ok_or("is not a page of lines"))
 }
 
-fn classify<T>(
-    call: Call,
-    reply: &Reply<'_>,
-    read: impl FnOnce() -> Result<T, &'static str>,
-) -> Result<T, Fault> {
+fn classify<T>(call: Call, reply: &Reply<'_>, read: impl FnOnce() -> Result<T, &'static str>) -> Result<T, Fault> {
     match reply.status {
         200 | 201 => read().map_err(|problem| {
             let message = format!("the remote's answer (HTTP {}) {problem}", reply.status);
@@ -185,31 +169,20 @@ fn failure(call: Call, reply: &Reply<'_>) -> Fault {
         ),
         404 | 410 => (Trouble::NotFound, "the remote knows no such line"),
         408 | 425 => (Trouble::Unavailable, "the remote did not take the request"),
-        409 => (
-            Trouble::Conflict,
-            "the remote says that this clashes with its present state",
-        ),
-        429 if code == Some("insufficient_quota_error") => (
-            Trouble::QuotaExhausted,
-            "the remote says that the account's credits are used up",
-        ),
+        409 => (Trouble::Conflict, "the remote says that this clashes with its present state"),
+        429 if code == Some("insufficient_quota_error") => {
+            (Trouble::QuotaExhausted, "the remote says that the account's credits are used up")
+        }
         429 => (Trouble::RateLimited, TOO_MANY),
         400..=499 => (Trouble::Refused, "the remote refused the request"),
         503 if code == Some("rate_limit_exceeded_error") => (Trouble::RateLimited, TOO_MANY),
         500..=599 => (Trouble::Unavailable, "the remote failed"),
-        300..=399 => (
-            Trouble::UnexpectedResponse,
-            "the remote answered with a redirect, and none is followed",
-        ),
-        _ => (
-            Trouble::UnexpectedResponse,
-            "the remote's answer has an unexpected status",
-        ),
+        300..=399 => (Trouble::UnexpectedResponse, "the remote answered with a redirect, and none is followed"),
+        _ => (Trouble::UnexpectedResponse, "the remote's answer has an unexpected status"),
     };
     let mut message = format!("{phrase} (HTTP {})", reply.status);
     // A text that changes from try to try would change the object's status each time, and so would a text about time.
-    let explains = matches!(reply.status, 400..=499)
-        && !matches!(trouble, Trouble::RateLimited | Trouble::Unavailable);
+    let explains = matches!(reply.status, 400..=499) && !matches!(trouble, Trouble::RateLimited | Trouble::Unavailable);
     if let Some(words) = told.message.filter(|_| explains) {
         message.push_str(": ");
         message.push_str(&words);
@@ -224,9 +197,7 @@ fn failure(call: Call, reply: &Reply<'_>) -> Fault {
         },
         message,
         retry_after: match trouble {
-            Trouble::RateLimited | Trouble::QuotaExhausted | Trouble::Unavailable => {
-                retry_after::read(reply)
-            }
+            Trouble::RateLimited | Trouble::QuotaExhausted | Trouble::Unavailable => retry_after::read(reply),
             _ => None,
         },
         rejection: (trouble == Trouble::CredentialsRejected).then(|| rejection(reply.status, code)),

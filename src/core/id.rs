@@ -14,9 +14,7 @@ pub struct Id(Arc<str>);
 
 /// The text is no [`Id`]; says the rule, never the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "an id is 1 to 128 letters (a-z, A-Z), digits, '-' or '_', and begins with a letter or a digit"
-)]
+#[error("an id is 1 to 128 letters (a-z, A-Z), digits, '-' or '_', and begins with a letter or a digit")]
 pub struct InvalidId;
 
 impl Id {
@@ -27,11 +25,7 @@ impl Id {
         let valid = text.len() <= MAX_LENGTH
             && first.is_ascii_alphanumeric()
             && bytes.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
-        if valid {
-            Ok(Self(text.into()))
-        } else {
-            Err(InvalidId)
-        }
+        if valid { Ok(Self(text.into())) } else { Err(InvalidId) }
     }
 
     /// The id as the remote writes it.
@@ -71,14 +65,7 @@ mod tests {
     #[test]
     fn only_what_is_safe_in_a_path_is_an_id() {
         let longest = "a".repeat(MAX_LENGTH);
-        for text in [
-            "a",
-            "7",
-            "dep-a1b2c3d4",
-            "conn_exotel-001",
-            "A-",
-            longest.as_str(),
-        ] {
+        for text in ["a", "7", "dep-a1b2c3d4", "conn_exotel-001", "A-", longest.as_str()] {
             assert_eq!(Id::new(text).map(|id| id.to_string()), Ok(text.to_owned()));
         }
         let too_long = "a".repeat(MAX_LENGTH + 1);
@@ -112,11 +99,7 @@ mod tests {
     #[test]
     fn a_line_prints_as_its_path() {
         let id = |text| Id::new(text).unwrap();
-        let line = LineId {
-            org: id("org-1"),
-            workspace: id("ws-1"),
-            deployment: id("dep-1"),
-        };
+        let line = LineId { org: id("org-1"), workspace: id("ws-1"), deployment: id("dep-1") };
         assert_eq!(line.to_string(), "org-1/ws-1/dep-1");
     }
 }

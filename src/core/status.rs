@@ -7,7 +7,7 @@ use std::{fmt, time::Duration};
 
 use super::{
     line::{Action, State, Trouble},
-    step::Settings,
+    step::{CREDENTIALS_GRACE, Settings},
 };
 
 /// What hinders every call for an object, whatever its line is like.
@@ -25,6 +25,8 @@ pub enum Obstacle {
     CredentialsRejected,
     /// The object breaks a rule of its schema: it was stored before the rule.
     InvalidSpec,
+    /// The object is being deleted, and something keeps it. The line stays as it is.
+    Deleting,
 }
 
 impl Obstacle {
@@ -36,11 +38,14 @@ impl Obstacle {
             // The same `kubectl apply` may be about to bring it.
             Self::WorkspaceNotFound | Self::SecretNotFound | Self::SecretInvalid => Some(settings.grace),
             // A key can be refused for a moment while it is rotated on the other side.
-            Self::CredentialsRejected => Some(Duration::from_secs(60)),
+            Self::CredentialsRejected => Some(CREDENTIALS_GRACE),
+            Self::Deleting => Some(Duration::MAX),
         }
     }
 
-    const fn reason(self) -> Reason {
+    /// The reason that tells it.
+    #[must_use]
+    pub const fn reason(self) -> Reason {
         match self {
             Self::NotOwner => Reason::RemoteIdConflict,
             Self::WorkspaceNotFound => Reason::WorkspaceNotFound,
@@ -48,6 +53,7 @@ impl Obstacle {
             Self::SecretInvalid => Reason::SecretInvalid,
             Self::CredentialsRejected => Reason::CredentialsRejected,
             Self::InvalidSpec => Reason::InvalidSpec,
+            Self::Deleting => Reason::Deleting,
         }
     }
 }
@@ -152,12 +158,14 @@ pub enum Reason {
     SecretNotFound,
     SecretInvalid,
     InvalidSpec,
+    Deleting,
     InternalError,
+    KeyAccepted,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::Pending,
         Self::Progressing,
         Self::AwaitingConfirmation,
@@ -180,7 +188,9 @@ impl Reason {
         Self::SecretNotFound,
         Self::SecretInvalid,
         Self::InvalidSpec,
+        Self::Deleting,
         Self::InternalError,
+        Self::KeyAccepted,
     ];
 
     /// The reason for a call that went wrong.

@@ -56,8 +56,6 @@ pub struct Object {
     pub mode: Mode,
     /// Whether its status says Ready=True for this generation.
     pub claims: bool,
-    /// The time between two looks when nothing is wrong.
-    pub sync: Duration,
 }
 
 /// What is assumed of the remote and of this machine, and the pace of trying again. See `docs/protocol.md`.
@@ -74,6 +72,8 @@ pub struct Settings {
     pub retry: Duration,
     /// The longest pause before trying again.
     pub retry_cap: Duration,
+    /// The time between two looks when nothing is wrong: the Workspace's `syncInterval`.
+    pub sync: Duration,
     /// How many sync intervals a look is good for.
     pub stale_after: u32,
     /// How long a Workspace or a Secret that isn't there yet may take to appear before a line counts as stalled.
@@ -244,6 +244,8 @@ pub enum Request {
     Send {
         /// What to do with the line.
         action: Action,
+        /// Whether it is a fresh edit; else a correction.
+        edit: bool,
         /// What to tell at the same time.
         beside: Option<Verdict>,
     },
@@ -420,7 +422,7 @@ impl Memory {
             self.failing = None;
             self.failures = 0;
             self.settling = None;
-            self.look_at = now + object.sync;
+            self.look_at = now + settings.sync;
             let closes = self.doubts.of(wanted.contrary());
             if !object.claims && seen.began < closes {
                 self.look_at = self.look_at.min(closes.max(now));
@@ -456,6 +458,8 @@ impl Memory {
         let mut again = now + backoff(settings, self.failures);
         let stalled = match trouble {
             Trouble::Refused | Trouble::QuotaExhausted => true,
+            // A right can be missing for a moment while it is changed on the other side.
+            Trouble::CredentialsRejected => known.is_some() && since + CREDENTIALS_GRACE <= now,
             Trouble::NotFound => {
                 // A line that is just being made may not be found yet: two looks this far apart.
                 again = again.max(since + NOT_FOUND_GRACE);
@@ -463,7 +467,6 @@ impl Memory {
             }
             Trouble::Unavailable
             | Trouble::RateLimited
-            | Trouble::CredentialsRejected
             | Trouble::Conflict
             | Trouble::UnexpectedResponse => false,
         };
@@ -581,10 +584,11 @@ impl Memory {
     fn send(&mut self, action: Action) -> Request {
         // A status that claims nothing stays as it is: it tells more than that we try again.
         let beside = if self.told.is_some_and(|told| !told.claims()) { None } else { Some(Verdict::Acting(action)) };
+        let edit = self.due == Due::Edit;
         self.due = Due::Nothing;
         self.settling = None;
         self.in_flight = Some(action);
-        Request::Send { action, beside }
+        Request::Send { action, edit, beside }
     }
 
     /// What to tell now, and when that changes by itself.
@@ -606,7 +610,7 @@ impl Memory {
             if !failing.is_passing() {
                 return (failing.verdict(), Time::NEVER);
             }
-            let expires = seen.began + object.sync * settings.stale_after;
+            let expires = seen.began + settings.sync * settings.stale_after;
             if expires <= now {
                 return (Verdict::Stale(failing.trouble), Time::NEVER);
             }
@@ -652,6 +656,9 @@ impl Failing {
 
 /// How far apart two looks must find nothing before a line counts as not there.
 const NOT_FOUND_GRACE: Duration = Duration::from_secs(30);
+
+/// How long a key may be refused before that counts as lasting.
+pub const CREDENTIALS_GRACE: Duration = Duration::from_secs(60);
 
 const fn wanted(object: &Object) -> Action {
     Action::for_paused(object.paused)

@@ -155,8 +155,7 @@ impl Permit {
     /// Ends the call and learns from its outcome: a rate limit, or a `Retry-After`, closes the gate for all calls.
     pub fn finish<T>(self, outcome: &Result<T, Fault>) {
         let now = Instant::now();
-        self.0
-            .change(|state| state.learn(outcome.as_ref().err(), now));
+        self.0.change(|state| state.learn(outcome.as_ref().err(), now));
     }
 }
 
@@ -255,10 +254,7 @@ impl State {
             }
         };
         if let (Some(trouble), Some(pause)) = (trouble, pause) {
-            self.close(Held {
-                until: now + pause,
-                trouble,
-            });
+            self.close(Held { until: now + pause, trouble });
         }
     }
 
@@ -271,11 +267,7 @@ impl State {
 
 /// Who goes first has the least: an edit, or who has waited as long as one's patience; then who came first.
 fn urgency(lane: Lane, since: Instant, now: Instant) -> (Lane, Instant) {
-    if now.duration_since(since) >= PATIENCE {
-        (Lane::Edit, since)
-    } else {
-        (lane, since)
-    }
+    if now.duration_since(since) >= PATIENCE { (Lane::Edit, since) } else { (lane, since) }
 }
 
 #[cfg(test)]
@@ -355,10 +347,7 @@ mod tests {
         }
         order.sort();
         let order: Vec<Lane> = order.into_iter().map(|(_, lane)| lane).collect();
-        assert_eq!(
-            order,
-            [Lane::Edit, Lane::Correction, Lane::Look, Lane::Look]
-        );
+        assert_eq!(order, [Lane::Edit, Lane::Correction, Lane::Look, Lane::Look]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -395,11 +384,7 @@ mod tests {
         sleep(Duration::from_secs(30)).await;
         let freed = Instant::now();
         permits.pop();
-        assert_eq!(
-            waiting.await.unwrap(),
-            Ok(freed),
-            "a free place is taken at once"
-        );
+        assert_eq!(waiting.await.unwrap(), Ok(freed), "a free place is taken at once");
     }
 
     #[tokio::test(start_paused = true)]
@@ -421,10 +406,7 @@ mod tests {
         for _ in 0..2 {
             call(&budget, Lane::Edit).await;
         }
-        let edits = [
-            spawn_call(&budget, Lane::Edit),
-            spawn_call(&budget, Lane::Edit),
-        ];
+        let edits = [spawn_call(&budget, Lane::Edit), spawn_call(&budget, Lane::Edit)];
         sleep(Duration::from_millis(1)).await;
         for edit in edits {
             edit.abort();
@@ -436,16 +418,10 @@ mod tests {
     async fn a_closed_gate_is_told_at_once_also_to_those_who_wait() {
         let budget = Budget::new(1);
         call(&budget, Lane::Look).await;
-        let waiting = [
-            spawn_call(&budget, Lane::Look),
-            spawn_call(&budget, Lane::Look),
-            spawn_call(&budget, Lane::Correction),
-        ];
+        let waiting =
+            [spawn_call(&budget, Lane::Look), spawn_call(&budget, Lane::Look), spawn_call(&budget, Lane::Correction)];
         sleep(Duration::from_millis(1)).await;
-        let held = Held {
-            until: Instant::now() + Duration::from_secs(30),
-            trouble: Trouble::CredentialsRejected,
-        };
+        let held = Held { until: Instant::now() + Duration::from_secs(30), trouble: Trouble::CredentialsRejected };
         budget.close(held.until, held.trouble);
         budget.close(Instant::now(), Trouble::RateLimited);
         let closed = Instant::now();
@@ -491,10 +467,10 @@ mod tests {
             let (permit, _) = enter(&budget, Lane::Edit).await;
             permit.finish(&outcome);
             let held = budget.enter(Lane::Edit).await.err();
-            let expected = outcome.err().filter(|_| closed > 0).map(|fault| Held {
-                until: Instant::now() + Duration::from_secs(closed),
-                trouble: fault.trouble,
-            });
+            let expected = outcome
+                .err()
+                .filter(|_| closed > 0)
+                .map(|fault| Held { until: Instant::now() + Duration::from_secs(closed), trouble: fault.trouble });
             assert_eq!(held, expected);
             advance(Duration::from_secs(closed)).await;
         }

@@ -61,41 +61,25 @@ impl Client {
         if !(settings.use_proxy && https) {
             http = http.no_proxy();
         }
-        Ok(Self {
-            http: http.build().map_err(|_| InvalidSetting::Tls)?,
-            base,
-        })
+        Ok(Self { http: http.build().map_err(|_| InvalidSetting::Tls)?, base })
     }
 
     /// Looks at one line.
     pub async fn get(&self, key: &ApiKey, line: &LineId) -> Result<Remote, Fault> {
         let request = self.request(Method::GET, &path(line, &[]))?;
-        self.send(Call::Get, key, request, |reply| {
-            classify::line(Call::Get, &line.deployment, reply)
-        })
-        .await
+        self.send(Call::Get, key, request, |reply| classify::line(Call::Get, &line.deployment, reply)).await
     }
 
     /// Tells the remote what to do with one line.
     ///
     /// A success shows what the remote answered, which may still be the old state. With [`Landed::Maybe`] in the fault the
     /// action may have taken effect, or may still do so.
-    pub async fn set_status(
-        &self,
-        key: &ApiKey,
-        line: &LineId,
-        action: Action,
-    ) -> Result<Remote, Fault> {
+    pub async fn set_status(&self, key: &ApiKey, line: &LineId, action: Action) -> Result<Remote, Fault> {
         let mut request = self.request(Method::PUT, &path(line, &["status"]))?;
         let body = format!(r#"{{"action":"{}"}}"#, action.verb());
         *request.body_mut() = Some(body.into());
-        request
-            .headers_mut()
-            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        self.send(Call::SetStatus, key, request, |reply| {
-            classify::line(Call::SetStatus, &line.deployment, reply)
-        })
-        .await
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        self.send(Call::SetStatus, key, request, |reply| classify::line(Call::SetStatus, &line.deployment, reply)).await
     }
 
     /// One page of a workspace's lines: at most `limit` (1 to 100) of them, from number `offset` (0 is the first).
@@ -117,13 +101,8 @@ impl Client {
     }
 
     fn request(&self, method: Method, segments: &[&str]) -> Result<Request, Fault> {
-        let url = below(&self.base, segments).ok_or_else(|| {
-            Fault::new(
-                Trouble::Refused,
-                Landed::No,
-                "the ids don't make a URL of the remote",
-            )
-        })?;
+        let url = below(&self.base, segments)
+            .ok_or_else(|| Fault::new(Trouble::Refused, Landed::No, "the ids don't make a URL of the remote"))?;
         Ok(Request::new(method, url))
     }
 
@@ -135,22 +114,15 @@ impl Client {
         read: impl FnOnce(&Reply<'_>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         request.headers_mut().insert(API_KEY, key.header());
-        let mut response = self
-            .http
-            .execute(request)
-            .await
-            .map_err(|error| unanswered(call, &error))?;
+        let mut response = self.http.execute(request).await.map_err(|error| unanswered(call, &error))?;
         let body = match body(call, &mut response).await {
             Ok(body) => body,
             Err(fault) if response.status().is_success() => return Err(fault),
             // The status alone says what a refusal means.
             Err(_) => Vec::new(),
         };
-        let headers: Vec<(&str, &[u8])> = response
-            .headers()
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_bytes()))
-            .collect();
+        let headers: Vec<(&str, &[u8])> =
+            response.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         read(&Reply {
             status: response.status().as_u16(),
             headers: &headers,
@@ -163,14 +135,7 @@ impl Client {
 
 /// The segments of the list of a workspace's lines.
 fn deployments<'a>(org: &'a Id, workspace: &'a Id) -> [&'a str; 6] {
-    [
-        "v1",
-        "orgs",
-        org.as_str(),
-        "workspaces",
-        workspace.as_str(),
-        "deployments",
-    ]
+    ["v1", "orgs", org.as_str(), "workspaces", workspace.as_str(), "deployments"]
 }
 
 /// The segments of one line, and what follows.
@@ -185,10 +150,7 @@ fn path<'a>(line: &'a LineId, rest: &[&'a str]) -> Vec<&'a str> {
 /// dots, strips line breaks and keeps an empty segment, and each of these is another address.
 fn below(base: &Url, segments: &[&str]) -> Option<Url> {
     let mut url = base.clone();
-    url.path_segments_mut()
-        .ok()?
-        .pop_if_empty()
-        .extend(segments);
+    url.path_segments_mut().ok()?.pop_if_empty().extend(segments);
     let root = base.path().trim_end_matches('/');
     let built = url.path().strip_prefix(root)?.strip_prefix('/')?;
     let same = built.split('/').eq(segments.iter().copied());
@@ -198,11 +160,7 @@ fn below(base: &Url, segments: &[&str]) -> Option<Url> {
 /// The whole body, or why it is not whole.
 async fn body(call: Call, response: &mut Response) -> Result<Vec<u8>, Fault> {
     let mut body = Vec::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| unanswered(call, &error))?
-    {
+    while let Some(chunk) = response.chunk().await.map_err(|error| unanswered(call, &error))? {
         if body.len() + chunk.len() > MAX_BODY {
             return Err(Fault::new(
                 Trouble::UnexpectedResponse,
@@ -218,11 +176,7 @@ async fn body(call: Call, response: &mut Response) -> Result<Vec<u8>, Fault> {
 /// The fault behind an error of the HTTP library, in our own words: its words repeat the URL.
 fn unanswered(call: Call, error: &reqwest::Error) -> Fault {
     // Before the connection stands, with TLS, nothing of the request has left.
-    let landed = if error.is_connect() || error.is_builder() {
-        Landed::No
-    } else {
-        call.in_doubt()
-    };
+    let landed = if error.is_connect() || error.is_builder() { Landed::No } else { call.in_doubt() };
     let message = if error.is_dns() {
         "the remote's host name can't be resolved"
     } else if error.is_connect() && is_tls(error) {
@@ -241,12 +195,8 @@ fn unanswered(call: Call, error: &reqwest::Error) -> Fault {
 
 /// Whether the TLS library is at the bottom of the error. An I/O error leaves what it wraps out of its `source`.
 fn is_tls(error: &(dyn Error + 'static)) -> bool {
-    let wrapped = error
-        .downcast_ref::<io::Error>()
-        .and_then(io::Error::get_ref);
-    error.is::<rustls::Error>()
-        || wrapped.is_some_and(|error| is_tls(error))
-        || error.source().is_some_and(is_tls)
+    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    error.is::<rustls::Error>() || wrapped.is_some_and(|error| is_tls(error)) || error.source().is_some_and(is_tls)
 }
 
 #[cfg(test)]
@@ -261,8 +211,8 @@ mod tests {
             let url = below(&base, &["v1", "deployments", "dep_1-A", "status"]).map(String::from);
             assert_eq!(url, Some(format!("{root}/v1/deployments/dep_1-A/status")));
             for id in [
-                "", ".", "..", "%2e%2e", "%2E.", "a/b", "a\\b", "../../x", "a?x=1", "a#f", "a\nb",
-                "a\tb", "a b", "é", "a%",
+                "", ".", "..", "%2e%2e", "%2E.", "a/b", "a\\b", "../../x", "a?x=1", "a#f", "a\nb", "a\tb", "a b", "é",
+                "a%",
             ] {
                 assert_eq!(below(&base, &["deployments", id, "status"]), None, "{id:?}");
                 assert_eq!(below(&base, &["deployments", id]), None, "{id:?}");

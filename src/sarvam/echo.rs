@@ -24,10 +24,7 @@ impl Echo {
         }
         parts.sort_unstable();
         parts.dedup();
-        Self {
-            length,
-            parts: SecretBox::new(Box::new(parts)),
-        }
+        Self { length, parts: SecretBox::new(Box::new(parts)) }
     }
 
     /// Whether the text has one of the parts in it.
@@ -39,11 +36,7 @@ impl Echo {
 
 /// Every run of `length` bytes (1 to 8), as a number.
 fn windows(bytes: &[u8], length: usize) -> impl Iterator<Item = u64> {
-    bytes.windows(length).map(|window| {
-        window
-            .iter()
-            .fold(0, |number, byte| number << 8 | u64::from(*byte))
-    })
+    bytes.windows(length).map(|window| window.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
 }
 
 fn encodings(secret: &[u8]) -> Vec<Vec<u8>> {
@@ -66,11 +59,7 @@ fn encodings(secret: &[u8]) -> Vec<Vec<u8>> {
 
 /// The characters that stand for the secret alone in the base64 of a text that has `before` bytes ahead of it.
 fn base64_inside(before: usize, secret: &[u8], last_two: [u8; 2]) -> Vec<u8> {
-    let alphabet: Vec<u8> = (b'A'..=b'Z')
-        .chain(b'a'..=b'z')
-        .chain(b'0'..=b'9')
-        .chain(last_two)
-        .collect();
+    let alphabet: Vec<u8> = (b'A'..=b'Z').chain(b'a'..=b'z').chain(b'0'..=b'9').chain(last_two).collect();
     let mut encoded = Vec::new();
     let (mut bits, mut count) = (0_usize, 0);
     for byte in std::iter::repeat_n(&0, before).chain(secret) {
@@ -109,15 +98,7 @@ mod tests {
         ] {
             assert!(echo.is_in(told), "{told}");
         }
-        for innocent in [
-            "",
-            "sk/Live",
-            "9a!b7c~",
-            "the key is refused",
-            "c2svTGl",
-            "Live+4f",
-            "dep-a1b2c3d4",
-        ] {
+        for innocent in ["", "sk/Live", "9a!b7c~", "the key is refused", "c2svTGl", "Live+4f", "dep-a1b2c3d4"] {
             assert!(!echo.is_in(innocent), "{innocent}");
         }
     }

@@ -69,16 +69,13 @@ impl ApiKey {
             });
         }
         let text = str::from_utf8(bytes).map_err(|_| InvalidKey::NotAscii)?;
-        Ok(Self(Arc::new(Inner {
-            text: text.into(),
-            echo: Echo::new(bytes),
-        })))
+        Ok(Self(Arc::new(Inner { text: text.into(), echo: Echo::new(bytes) })))
     }
 
     /// The key as a header's value, which no log shows.
     pub(super) fn header(&self) -> HeaderValue {
-        let mut value = HeaderValue::from_str(self.0.text.expose_secret())
-            .expect("visible ASCII is a valid header value");
+        let mut value =
+            HeaderValue::from_str(self.0.text.expose_secret()).expect("visible ASCII is a valid header value");
         value.set_sensitive(true);
         value
     }

@@ -45,9 +45,7 @@ pub enum InvalidSetting {
     #[error("--remote-url must end with its path; take away what follows '?' or '#'")]
     QueryOrFragment,
     /// The extra certificates are none.
-    #[error(
-        "--remote-ca-file has no valid certificate; it must be PEM text with at least one BEGIN CERTIFICATE"
-    )]
+    #[error("--remote-ca-file has no valid certificate; it must be PEM text with at least one BEGIN CERTIFICATE")]
     Certificates,
     /// The timeout is out of bounds.
     #[error("--call-timeout must be from 100ms to 60s, such as 10s")]
@@ -124,11 +122,7 @@ mod tests {
         for (url, loopback, expected) in [
             (DEFAULT_URL, false, Ok(DEFAULT_URL)),
             ("https://example.com", false, Ok("https://example.com/")),
-            (
-                "https://example.com/a//",
-                false,
-                Ok("https://example.com/a"),
-            ),
+            ("https://example.com/a//", false, Ok("https://example.com/a")),
             ("http://127.0.0.1:8080", true, Ok("http://127.0.0.1:8080/")),
             ("http://[::1]:8080/x/", true, Ok("http://[::1]:8080/x")),
             ("http://localhost", true, Ok("http://localhost/")),
@@ -161,11 +155,7 @@ mod tests {
             (Duration::from_mins(1), true),
             (Duration::MAX, false),
         ] {
-            let read = Settings {
-                call_timeout: timeout,
-                ..settings(DEFAULT_URL, false)
-            }
-            .total_timeout();
+            let read = Settings { call_timeout: timeout, ..settings(DEFAULT_URL, false) }.total_timeout();
             assert_eq!(read.is_ok(), valid, "{timeout:?}");
         }
     }
@@ -173,11 +163,7 @@ mod tests {
     #[test]
     fn extra_certificates_are_pem() {
         for pem in ["", "no certificate", "-----BEGIN CERTIFICATE-----\n?\n"] {
-            let read = Settings {
-                extra_ca_pem: Some(pem.into()),
-                ..settings(DEFAULT_URL, false)
-            }
-            .certificates();
+            let read = Settings { extra_ca_pem: Some(pem.into()), ..settings(DEFAULT_URL, false) }.certificates();
             assert_eq!(read.err(), Some(InvalidSetting::Certificates), "{pem}");
         }
     }

@@ -5,10 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess,
-    Visitor,
-};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::{LONGEST_PAGE, Page, Remote, Reply, text};
 use crate::core::id::Id;
@@ -26,17 +23,11 @@ pub(super) fn line(reply: &Reply<'_>) -> Option<Remote> {
 /// The page that the body describes; nothing unless it is a JSON object with a list of items.
 pub(super) fn page(reply: &Reply<'_>) -> Option<Page> {
     let Object(list) = serde_json::from_slice::<Object<List>>(reply.body).ok()?;
-    let List {
-        items: Rows(rows),
-        total,
-    } = list?;
+    let List { items: Rows(rows), total } = list?;
     Some(Page {
         rows: rows.len(),
         total: total.integer().and_then(|total| u64::try_from(total).ok()),
-        lines: rows
-            .into_iter()
-            .filter_map(|Object(line)| line?.into_remote(reply))
-            .collect(),
+        lines: rows.into_iter().filter_map(|Object(line)| line?.into_remote(reply)).collect(),
     })
 }
 

@@ -30,10 +30,7 @@ pub(super) fn read(reply: &Reply<'_>) -> Explanation {
         .map(str::to_owned)
         .or_else(|| detail(body.get("detail")?));
     Explanation {
-        code: body
-            .pointer("/error/code")
-            .and_then(Value::as_str)
-            .map(str::to_owned),
+        code: body.pointer("/error/code").and_then(Value::as_str).map(str::to_owned),
         message: said.and_then(|said| text::clean(&text::redact(&said), reply)),
     }
 }
@@ -63,9 +60,5 @@ fn problem(problem: &Value) -> Option<String> {
             _ => None,
         })
         .collect();
-    Some(if place.is_empty() {
-        words.to_owned()
-    } else {
-        format!("{}: {words}", place.join("."))
-    })
+    Some(if place.is_empty() { words.to_owned() } else { format!("{}: {words}", place.join(".")) })
 }

@@ -12,9 +12,7 @@ const LONGEST: Duration = Duration::from_mins(15);
 /// The longest wait that the answer asks for, within bounds. What can't be understood counts as absent.
 pub(super) fn read(reply: &Reply<'_>) -> Option<Duration> {
     // The remote's own clock, where it tells it: ours may be wrong.
-    let now = values(reply, "date")
-        .find_map(date)
-        .unwrap_or(reply.read_at);
+    let now = values(reply, "date").find_map(date).unwrap_or(reply.read_at);
     values(reply, "retry-after")
         .filter_map(|value| seconds(value).or_else(|| date(value).map(|until| wait(now, until))))
         .max()
@@ -36,14 +34,10 @@ fn seconds(value: &str) -> Option<Duration> {
 }
 
 fn date(value: &str) -> Option<Timestamp> {
-    [
-        "%a, %d %b %Y %H:%M:%S GMT",
-        "%A, %d-%b-%y %H:%M:%S GMT",
-        "%a %b %e %H:%M:%S %Y",
-    ]
-    .iter()
-    .find_map(|form| DateTime::strptime(form, value).ok())
-    .and_then(|date| TimeZone::UTC.to_timestamp(date).ok())
+    ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"]
+        .iter()
+        .find_map(|form| DateTime::strptime(form, value).ok())
+        .and_then(|date| TimeZone::UTC.to_timestamp(date).ok())
 }
 
 fn wait(now: Timestamp, until: Timestamp) -> Duration {

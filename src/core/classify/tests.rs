@@ -33,12 +33,7 @@ impl Answer<'_> {
 
 /// The answer to a call for `dep-1`, without headers.
 fn answer(call: Call, status: u16, body: &str) -> Result<Remote, Fault> {
-    Answer {
-        status,
-        headers: &[],
-        body: body.as_bytes(),
-    }
-    .line(call)
+    Answer { status, headers: &[], body: body.as_bytes() }.line(call)
 }
 
 #[test]
@@ -132,14 +127,8 @@ fn a_success_that_is_not_this_line_is_unexpected_and_leaves_a_change_in_doubt() 
         (200, r#"{"deployment_id":"DEP-1","status":"paused"}"#),
         (200, r#"{"deployment_id":"dep-1 ","status":"paused"}"#),
         (200, r#"{"deployment_id":1,"status":"paused"}"#),
-        (
-            200,
-            r#"{"deployment_id":"dep-1","status":"active","status":"paused"}"#,
-        ),
-        (
-            200,
-            r#"{"deployment_id":"dep-1","deployment_id":"dep-1","status":"paused"}"#,
-        ),
+        (200, r#"{"deployment_id":"dep-1","status":"active","status":"paused"}"#),
+        (200, r#"{"deployment_id":"dep-1","deployment_id":"dep-1","status":"paused"}"#),
         (200, r#"{"deployment_id":"dep-1","status":"paused"} x"#),
         (200, r#"{"deployment_id":"dep-1","name":"\ud800"}"#),
         (200, r#"{"deployment_id":"dep-1","app_version":1e400}"#),
@@ -159,11 +148,7 @@ fn a_success_that_is_not_this_line_is_unexpected_and_leaves_a_change_in_doubt() 
         for (call, landed) in [(Call::Get, Landed::No), (Call::SetStatus, Landed::Maybe)] {
             let fault = answer(call, status, body).unwrap_err();
             let shown: String = body.chars().take(80).collect();
-            assert_eq!(
-                (fault.trouble, fault.landed),
-                (Trouble::UnexpectedResponse, landed),
-                "{status} {shown}"
-            );
+            assert_eq!((fault.trouble, fault.landed), (Trouble::UnexpectedResponse, landed), "{status} {shown}");
         }
     }
 }
@@ -172,8 +157,7 @@ fn a_success_that_is_not_this_line_is_unexpected_and_leaves_a_change_in_doubt() 
 fn the_http_status_decides_then_the_code() {
     use Landed::{Maybe, No};
     use Trouble::{
-        Conflict, CredentialsRejected as Rejected, NotFound, QuotaExhausted, RateLimited, Refused,
-        Unavailable,
+        Conflict, CredentialsRejected as Rejected, NotFound, QuotaExhausted, RateLimited, Refused, Unavailable,
     };
     let key = Some(Rejection::Key);
     let permission = Some(Rejection::Permission);
@@ -211,17 +195,9 @@ fn the_http_status_decides_then_the_code() {
             code => format!(r#"{{"error":{{"message":"m","code":"{code}"}}}}"#),
         };
         let set = answer(Call::SetStatus, status, &body).unwrap_err();
-        assert_eq!(
-            (set.trouble, set.landed, set.rejection),
-            (trouble, landed, rejection),
-            "{status} {body}"
-        );
+        assert_eq!((set.trouble, set.landed, set.rejection), (trouble, landed, rejection), "{status} {body}");
         let get = answer(Call::Get, status, &body).unwrap_err();
-        assert_eq!(
-            (get.trouble, get.landed),
-            (trouble, No),
-            "a read changes nothing: {status} {body}"
-        );
+        assert_eq!((get.trouble, get.landed), (trouble, No), "a read changes nothing: {status} {body}");
     }
 }
 
@@ -281,10 +257,7 @@ fn texts_of_a_line_are_clean_and_keep_the_key_to_themselves() {
     );
     let remote = answer(Call::Get, 200, &body).unwrap();
     assert_eq!(remote.name, Some(format!("a b {}", "c".repeat(252))));
-    assert_eq!(
-        (remote.app_id, remote.updated_by, remote.channel_direction),
-        (None, None, None)
-    );
+    assert_eq!((remote.app_id, remote.updated_by, remote.channel_direction), (None, None, None));
 }
 
 #[test]
@@ -318,55 +291,24 @@ fn retry_after_is_seconds_or_a_date_within_bounds() {
         (&[DATE, after("Sun, 06 Nov 1994 25:00:00 GMT")], None),
         // Against ours, where the remote tells none.
         (&[after("Mon, 23 Nov 2026 12:02:00 GMT")], Some(120)),
-        (
-            &[("date", b"now"), after("Mon, 23 Nov 2026 12:02:00 GMT")],
-            Some(120),
-        ),
+        (&[("date", b"now"), after("Mon, 23 Nov 2026 12:02:00 GMT")], Some(120)),
     ];
     for (headers, seconds) in cases {
-        let fault = Answer {
-            status: 429,
-            headers,
-            body: b"",
-        }
-        .line(Call::Get)
-        .unwrap_err();
-        assert_eq!(
-            fault.retry_after,
-            seconds.map(Duration::from_secs),
-            "{headers:?}"
-        );
+        let fault = Answer { status: 429, headers, body: b"" }.line(Call::Get).unwrap_err();
+        assert_eq!(fault.retry_after, seconds.map(Duration::from_secs), "{headers:?}");
     }
 }
 
 #[test]
 fn retry_after_counts_only_where_waiting_helps() {
-    for (status, waits) in [
-        (429, true),
-        (503, true),
-        (500, true),
-        (404, false),
-        (422, false),
-        (302, false),
-    ] {
-        let fault = Answer {
-            status,
-            headers: &[("retry-after", b"7")],
-            body: b"",
-        }
-        .line(Call::Get)
-        .unwrap_err();
+    for (status, waits) in [(429, true), (503, true), (500, true), (404, false), (422, false), (302, false)] {
+        let fault = Answer { status, headers: &[("retry-after", b"7")], body: b"" }.line(Call::Get).unwrap_err();
         assert_eq!(fault.retry_after.is_some(), waits, "{status}");
     }
 }
 
 fn read_page(body: &str) -> Result<Page, Fault> {
-    Answer {
-        status: 200,
-        headers: &[],
-        body: body.as_bytes(),
-    }
-    .reply(page)
+    Answer { status: 200, headers: &[], body: body.as_bytes() }.reply(page)
 }
 
 #[test]
@@ -377,11 +319,7 @@ fn a_page_counts_every_row_and_reads_those_with_an_id() {
         "total":3,"limit":100,"offset":0,"next_page_uri":null}"#,
     )
     .unwrap();
-    let read: Vec<_> = page
-        .lines
-        .iter()
-        .map(|line| (line.deployment.as_str(), line.state))
-        .collect();
+    let read: Vec<_> = page.lines.iter().map(|line| (line.deployment.as_str(), line.state)).collect();
     assert_eq!(read, [("dep-1", State::Paused), ("dep-2", State::Unknown)]);
     assert_eq!(page.lines[0].phone_numbers, ["+911"]);
     assert_eq!((page.rows, page.total), (8, Some(3)));
@@ -410,29 +348,25 @@ fn what_is_no_page_is_unexpected() {
 /// Bytes that were once [`ACTIVE`]: cut, and some of them replaced, doubled or swapped.
 fn mutated() -> impl Strategy<Value = Vec<u8>> {
     let edit = (any::<prop::sample::Index>(), any::<u8>(), 0..4_u8);
-    (
-        prop::collection::vec(edit, 0..8),
-        any::<prop::sample::Index>(),
-    )
-        .prop_map(|(edits, cut)| {
-            let mut bytes = ACTIVE.as_bytes().to_vec();
-            for (at, byte, kind) in edits {
-                let at = at.index(bytes.len());
-                match kind {
-                    0 => bytes[at] = byte,
-                    1 => bytes.insert(at, byte),
-                    2 => bytes.swap(at, usize::from(byte) % ACTIVE.len()),
-                    _ => {
-                        bytes.remove(at);
-                    }
+    (prop::collection::vec(edit, 0..8), any::<prop::sample::Index>()).prop_map(|(edits, cut)| {
+        let mut bytes = ACTIVE.as_bytes().to_vec();
+        for (at, byte, kind) in edits {
+            let at = at.index(bytes.len());
+            match kind {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                2 => bytes.swap(at, usize::from(byte) % ACTIVE.len()),
+                _ => {
+                    bytes.remove(at);
                 }
             }
-            // Mostly whole: what is cut is seldom read at all.
-            if cut.index(4) == 0 {
-                bytes.truncate(cut.index(bytes.len()));
-            }
-            bytes
-        })
+        }
+        // Mostly whole: what is cut is seldom read at all.
+        if cut.index(4) == 0 {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        bytes
+    })
 }
 
 proptest! {

@@ -8,16 +8,8 @@ pub(super) const LONGEST: usize = 256;
 /// The text without control and invisible characters, runs of blanks made one, cut to [`LONGEST`] characters. Nothing when
 /// nothing is left or when it gives the key away.
 pub(super) fn clean(text: &str, reply: &Reply<'_>) -> Option<String> {
-    let visible: String = text
-        .chars()
-        .map(|char| {
-            if char.is_control() || is_invisible(char) {
-                ' '
-            } else {
-                char
-            }
-        })
-        .collect();
+    let visible: String =
+        text.chars().map(|char| if char.is_control() || is_invisible(char) { ' ' } else { char }).collect();
     let words: Vec<&str> = visible.split_whitespace().collect();
     let text: String = words.join(" ").chars().take(LONGEST).collect();
     (!text.is_empty() && !(reply.gives_key_away)(&text)).then_some(text)
@@ -35,20 +27,13 @@ const fn is_invisible(char: char) -> bool {
 pub(super) fn redact(text: &str) -> String {
     text.split_inclusive(|char: char| char.is_whitespace() || "\"'`,;()[]{}<>".contains(char))
         .map(|piece| {
-            let word = piece.trim_end_matches(|char: char| {
-                char.is_whitespace() || "\"'`,;()[]{}<>".contains(char)
-            });
-            if is_key_like(word) {
-                piece.replacen(word, "[redacted]", 1)
-            } else {
-                piece.to_owned()
-            }
+            let word = piece.trim_end_matches(|char: char| char.is_whitespace() || "\"'`,;()[]{}<>".contains(char));
+            if is_key_like(word) { piece.replacen(word, "[redacted]", 1) } else { piece.to_owned() }
         })
         .collect()
 }
 
 fn is_key_like(word: &str) -> bool {
     let has_digit = word.bytes().any(|byte| byte.is_ascii_digit());
-    (word.len() >= 20 && has_digit)
-        || (word.len() >= 8 && (word.starts_with("sk_") || word.starts_with("sk-")))
+    (word.len() >= 20 && has_digit) || (word.len() >= 8 && (word.starts_with("sk_") || word.starts_with("sk-")))
 }

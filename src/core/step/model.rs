@@ -256,6 +256,7 @@ impl Check {
             takeover: ticks(doubt + FREEZE - short(Variant::TakeOverTooShort)),
             retry: ticks(1),
             retry_cap: ticks(2),
+            sync: ticks(4),
             stale_after: 1 << 20,
             grace: ticks(1),
         };
@@ -299,13 +300,17 @@ impl Check {
         }
         world.replicas[r].memory = memory;
         world.replicas[r].age = 0;
+        // Whose lease has run out does nothing more, not even tell.
+        if self.variant != Variant::NoLease && !world.leads(replica) {
+            world.replicas[r].pending = Pending::Idle(Time::NEVER);
+            return;
+        }
         world.replicas[r].pending = match request {
             Request::Wait(until) => Pending::Idle(until),
             Request::Read => Pending::Reading(None),
             Request::Look => Pending::Looking { began: NOW, served: None },
-            Request::Send { action, beside } => {
-                let outlives = world.holder == Some(replica) && world.lease >= CALL;
-                if !outlives && self.variant != Variant::NoLease {
+            Request::Send { action, beside, .. } => {
+                if world.lease < CALL && self.variant != Variant::NoLease {
                     return self.drive(world, replica, Event::Sent(Sent::Withheld(None), None));
                 }
                 Pending::Checked { action, beside }
@@ -438,7 +443,6 @@ impl Stored {
             paused: self.paused,
             mode: if self.suspend { Mode::Suspend } else { Mode::Correct },
             claims: self.claim.is_some_and(|(generation, _)| generation == self.generation),
-            sync: ticks(4),
         }
     }
 }
@@ -495,6 +499,11 @@ impl World {
             replica.queue.push_back(Note::Applied(stored));
         }
         world
+    }
+
+    /// Whether the lease is this replica's, and good.
+    fn leads(&self, replica: u8) -> bool {
+        self.holder == Some(replica) && self.lease > 0
     }
 
     fn is_right(&self) -> bool {
@@ -584,8 +593,13 @@ impl World {
                 Note::Applied(stored) => Some(stored.version),
                 Note::Deleted(_) => None,
             }));
-            if let Pending::Reading(Some(Some(stored))) = replica.pending {
-                versions.push(stored.version);
+            match replica.pending {
+                Pending::Reading(Some(Some(stored))) => versions.push(stored.version),
+                Pending::Telling(_, Some(Told::Written(version)))
+                | Pending::Sending { beside: Some((_, Some(Told::Written(version)))), .. } => {
+                    versions.push(u8::try_from(version.0).unwrap());
+                }
+                _ => {}
             }
         }
         versions
@@ -622,8 +636,11 @@ impl World {
                     rank(&mut stored.version);
                 }
             }
-            if let Pending::Reading(Some(Some(stored))) = &mut replica.pending {
-                rank(&mut stored.version);
+            match &mut replica.pending {
+                Pending::Reading(Some(Some(stored))) => rank(&mut stored.version),
+                Pending::Telling(_, Some(Told::Written(version)))
+                | Pending::Sending { beside: Some((_, Some(Told::Written(version)))), .. } => rank64(version),
+                _ => {}
             }
             replica.canonical_times();
         }
@@ -730,7 +747,7 @@ impl Model for Check {
             if left.freezes > 0 && replica.leads {
                 moves.push(Move::Freeze(id));
             }
-            let holds = world.holder == Some(id) && world.lease > 0;
+            let holds = world.leads(id);
             if replica.leads && !holds {
                 moves.push(Move::StepDown(id));
                 late = true;
@@ -1102,11 +1119,14 @@ const NONE: Bounds = Bounds {
 #[test]
 fn the_protocol_holds() {
     for bounds in [
-        NONE,
-        Bounds { edits: 1, ..NONE },
         Bounds { edits: 1, crashes: 1, ..NONE },
         Bounds { edits: 2, losses: 1, ..NONE },
-        Bounds { edits: 2, losses: 1, crashes: 1, ..NONE },
+        Bounds { edits: 1, losses: 1, freezes: 1, ..NONE },
+        Bounds { edits: 1, losses: 1, handovers: 1, ..NONE },
+        Bounds { edits: 1, deletions: 1, ..NONE },
+        Bounds { edits: 1, flips: 1, ..NONE },
+        Bounds { edits: 1, touches: 1, obstacles: 1, ..NONE },
+        Bounds { edits: 1, suspends: 2, ..NONE },
     ] {
         assert_eq!(broken(Check::new(Variant::Real, bounds)), []);
     }
