@@ -2,8 +2,5 @@
 
 pub mod api;
 pub mod core;
-<<<<<<< HEAD
-pub mod sarvam;
-=======
 pub mod leader;
->>>>>>> leader
+pub mod sarvam;
