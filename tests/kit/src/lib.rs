@@ -1,1 +1,3 @@
 //! Real parts for the tests and the demo.
+
+pub mod simulator;
