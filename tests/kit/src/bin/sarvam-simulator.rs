@@ -145,8 +145,8 @@ fn demo_line(n: usize) -> Line {
         app_version: 3,
         connection_configs: vec![ConnectionConfig {
             connection_id: "conn-exotel-001".to_owned(),
-            // 1800 and a run of zeros: numbers that nobody has.
-            phone_numbers: vec![format!("+91 1800 000 {:04}", n + 1)],
+            // 555-01xx is set aside for fiction: nobody has these numbers.
+            phone_numbers: vec![format!("+1{}55501{:02}", 202 + n / 100, n % 100)],
         }],
         ..Line::new(format!("dep-{name}"))
     }

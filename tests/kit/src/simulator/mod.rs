@@ -155,9 +155,13 @@ impl Simulator {
         self.state().add_key(org, workspace, name, key);
     }
 
-    /// Makes the key of this name invalid everywhere. Returns whether one was valid.
-    pub fn revoke_key(&self, name: &str) -> bool {
-        self.state().revoke_key(name)
+    /// Makes the key of this name invalid everywhere.
+    ///
+    /// # Panics
+    /// When no valid key has this name.
+    pub fn revoke_key(&self, name: &str) {
+        let was_valid = self.state().revoke_key(name);
+        assert!(was_valid, "there is no valid key named {name}");
     }
 
     /// Adds a line that reads show at once, whatever their lag.

@@ -130,8 +130,10 @@ fn set_keys(state: &mut State, body: &[u8]) -> Reply {
 
 /// What the page shows, newest happening first.
 fn snapshot(state: &State) -> Value {
-    let lines: Vec<Value> = state
-        .all()
+    let mut lines: Vec<_> = state.all().collect();
+    lines.sort_by_key(|(_, _, line, _)| line.created_at);
+    let lines: Vec<Value> = lines
+        .into_iter()
         .map(|(org, workspace, line, set)| {
             json!({
                 "id": line.deployment_id,
@@ -208,8 +210,8 @@ fn happenings(history: &[Entry]) -> Vec<Value> {
                 json!({"kind": "dashboard", "what": what, "line": line, "by": who})
             }
             What::Key { name, valid } => {
-                let what = if *valid { "Key added" } else { "Key revoked" };
-                json!({"kind": "dashboard", "what": what, "by": name})
+                let done = if *valid { "valid" } else { "revoked" };
+                json!({"kind": "dashboard", "what": format!("Key “{name}” {done}")})
             }
             What::Stray { method, path } => {
                 json!({"kind": "write", "what": format!("{method} {path}"), "outcome": "no such call"})

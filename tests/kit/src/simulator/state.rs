@@ -14,7 +14,7 @@ use super::line::{Line, LineState};
 use super::switches::{RateLimit, Switches, UpdatedAt};
 
 /// How long old versions of a line are kept for reads that lag.
-const LONGEST_LAG: Duration = Duration::from_secs(60);
+const LONGEST_LAG: Duration = Duration::from_mins(1);
 
 /// What the remote knows, to look at while the simulator's lock is held.
 pub struct State {
