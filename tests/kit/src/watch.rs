@@ -8,7 +8,6 @@ use futures::StreamExt;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, ResourceExt};
-use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -202,7 +201,7 @@ fn claim(object: &DynamicObject) -> Claim {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn object(uid: &str, generation: i64, status: &Value) -> DynamicObject {
         serde_json::from_value(json!({
