@@ -342,7 +342,7 @@ impl<'a> LineNow<'a> {
             .find(|object| object.asks != Asks::Nothing);
         match (owner.and_then(|object| object.asks.state()), self.remote) {
             (asked @ Some(LineState::Paused), Some(LineState::Active)) => {
-                verdict.leak.add(span(asked))
+                verdict.leak.add(span(asked));
             }
             (asked @ Some(LineState::Active), None | Some(LineState::Paused)) => {
                 verdict.dead.add(span(asked));
@@ -414,7 +414,7 @@ mod tests {
                         observed_generation,
                         ready,
                         state: None,
-                    })
+                    });
                 }
                 Step::Call(seconds, to) => remember(
                     seconds,
@@ -446,206 +446,204 @@ mod tests {
         .map(|spans| spans.total().as_secs())
     }
 
+    const SET_UP: Step = Step::Dashboard(0, Some(Active));
+
+    /// Each case: what it shows, the run, and its leak, dead, lie and unnoticed seconds.
+    const RUNS: &[(&str, &[Step], [u64; 4])] = &[
+        ("nothing happened", &[], [0, 0, 0, 0]),
+        ("a line that nobody asks for", &[SET_UP], [0, 0, 0, 0]),
+        (
+            "a clean pause leaks until the call lands",
+            &[
+                SET_UP,
+                edit(1, 1, Asks::Paused),
+                Step::Call(3, Some(Paused)),
+                claim(4, 1, Ready::True),
+            ],
+            [2, 0, 0, 0],
+        ),
+        (
+            "the operator never acts and says so",
+            &[SET_UP, edit(1, 1, Asks::Paused), claim(2, 1, Ready::False)],
+            [19, 0, 0, 0],
+        ),
+        (
+            "it never acts and claims success",
+            &[SET_UP, edit(1, 1, Asks::Paused), claim(2, 1, Ready::True)],
+            [19, 0, 18, 0],
+        ),
+        (
+            "a late resume lands on a line that is said to be paused",
+            &[
+                Step::Dashboard(0, Some(Paused)),
+                edit(1, 1, Asks::Active),
+                edit(2, 2, Asks::Paused),
+                claim(3, 2, Ready::True),
+                Step::Call(5, Some(Active)),
+                claim(9, 2, Ready::False),
+                Step::Call(10, Some(Paused)),
+            ],
+            [5, 1, 4, 0],
+        ),
+        (
+            "Ready of an older generation is no claim",
+            &[SET_UP, edit(1, 2, Asks::Paused), claim(2, 1, Ready::True)],
+            [19, 0, 0, 0],
+        ),
+        (
+            "nor Ready with an older observedGeneration",
+            &[
+                SET_UP,
+                edit(1, 2, Asks::Paused),
+                Step::Claim(2, "a", 2, Some(1), Ready::True),
+            ],
+            [19, 0, 0, 0],
+        ),
+        (
+            "a claim ends when the next edit is sent",
+            &[
+                SET_UP,
+                edit(1, 1, Asks::Active),
+                claim(2, 1, Ready::True),
+                edit(5, 2, Asks::Paused),
+            ],
+            [15, 0, 0, 0],
+        ),
+        (
+            "the dashboard's change is unnoticed until Ready moves",
+            &[
+                SET_UP,
+                edit(1, 1, Asks::Active),
+                claim(2, 1, Ready::True),
+                Step::Dashboard(5, Some(Paused)),
+                claim(8, 1, Ready::False),
+                Step::Call(9, Some(Active)),
+                claim(10, 1, Ready::True),
+            ],
+            [0, 4, 0, 3],
+        ),
+        (
+            "Ready again without having put it right is a lie",
+            &[
+                SET_UP,
+                edit(1, 1, Asks::Active),
+                claim(2, 1, Ready::True),
+                Step::Dashboard(5, Some(Paused)),
+                claim(8, 1, Ready::Unknown),
+                claim(10, 1, Ready::True),
+            ],
+            [0, 15, 10, 3],
+        ),
+        (
+            "an edit after the dashboard's change takes the excuse away",
+            &[
+                SET_UP,
+                edit(1, 1, Asks::Active),
+                claim(2, 1, Ready::True),
+                Step::Dashboard(5, Some(Paused)),
+                edit(6, 2, Asks::Active),
+                claim(7, 2, Ready::True),
+            ],
+            [0, 15, 13, 1],
+        ),
+        (
+            "a dashboard that makes the difference again after it was right",
+            &[
+                SET_UP,
+                edit(1, 1, Asks::Active),
+                claim(2, 1, Ready::True),
+                Step::Dashboard(5, Some(Paused)),
+                Step::Dashboard(6, Some(Active)),
+                Step::Dashboard(8, Some(Paused)),
+                Step::Dashboard(10, Some(Active)),
+            ],
+            [0, 3, 0, 3],
+        ),
+        (
+            "a call's difference stays a lie when the dashboard touches the line",
+            &[
+                SET_UP,
+                edit(1, 1, Asks::Active),
+                claim(2, 1, Ready::True),
+                Step::Call(5, Some(Paused)),
+                Step::Dashboard(10, Some(Paused)),
+            ],
+            [0, 15, 15, 0],
+        ),
+        (
+            "a removed line is dead, and unnoticed",
+            &[
+                SET_UP,
+                edit(1, 1, Asks::Active),
+                claim(2, 1, Ready::True),
+                Step::Dashboard(15, None),
+            ],
+            [0, 5, 0, 5],
+        ),
+        (
+            "a removed line doesn't leak",
+            &[
+                Step::Dashboard(0, Some(Paused)),
+                edit(1, 1, Asks::Paused),
+                claim(2, 1, Ready::True),
+                Step::Dashboard(15, None),
+                claim(16, 1, Ready::False),
+            ],
+            [0, 0, 0, 1],
+        ),
+        (
+            "a deleted object asks and claims nothing",
+            &[
+                SET_UP,
+                edit(1, 1, Asks::Active),
+                claim(2, 1, Ready::True),
+                edit(5, 1, Asks::Nothing),
+                claim(6, 1, Ready::Gone),
+                Step::Dashboard(7, Some(Paused)),
+            ],
+            [0, 0, 0, 0],
+        ),
+        (
+            "the second object on a line asks once the first is deleted",
+            &[
+                SET_UP,
+                Step::Edit(1, "a", 1, Asks::Active),
+                Step::Edit(3, "b", 1, Asks::Paused),
+                Step::Edit(10, "a", 1, Asks::Nothing),
+                Step::Call(12, Some(Paused)),
+            ],
+            [2, 0, 0, 0],
+        ),
+        (
+            "the second object lies when it says Ready before that",
+            &[
+                SET_UP,
+                Step::Edit(1, "a", 1, Asks::Active),
+                Step::Edit(3, "b", 1, Asks::Paused),
+                Step::Claim(5, "b", 1, Some(1), Ready::True),
+                Step::Claim(6, "b", 1, Some(1), Ready::False),
+            ],
+            [0, 0, 1, 0],
+        ),
+        (
+            "an object made again starts at generation one",
+            &[
+                SET_UP,
+                Step::Edit(1, "a", 1, Asks::Active),
+                Step::Edit(3, "a", 1, Asks::Nothing),
+                Step::Edit(4, "b", 1, Asks::Paused),
+                Step::Claim(5, "a", 1, Some(1), Ready::True),
+                Step::Claim(6, "b", 1, Some(1), Ready::Unknown),
+                Step::Call(7, Some(Paused)),
+            ],
+            [3, 0, 0, 0],
+        ),
+    ];
+
     #[test]
     fn runs_are_judged() {
-        use Step::{Call, Claim, Dashboard, Edit};
-        let set_up = || Dashboard(0, Some(Active));
-        let cases: Vec<(&str, Vec<Step>, [u64; 4])> = vec![
-            ("nothing happened", vec![], [0, 0, 0, 0]),
-            ("a line that nobody asks for", vec![set_up()], [0, 0, 0, 0]),
-            (
-                "a clean pause leaks until the call lands",
-                vec![
-                    set_up(),
-                    edit(1, 1, Asks::Paused),
-                    Call(3, Some(Paused)),
-                    claim(4, 1, Ready::True),
-                ],
-                [2, 0, 0, 0],
-            ),
-            (
-                "the operator never acts and says so",
-                vec![
-                    set_up(),
-                    edit(1, 1, Asks::Paused),
-                    claim(2, 1, Ready::False),
-                ],
-                [19, 0, 0, 0],
-            ),
-            (
-                "it never acts and claims success",
-                vec![set_up(), edit(1, 1, Asks::Paused), claim(2, 1, Ready::True)],
-                [19, 0, 18, 0],
-            ),
-            (
-                "a late resume lands on a line that is said to be paused",
-                vec![
-                    Dashboard(0, Some(Paused)),
-                    edit(1, 1, Asks::Active),
-                    edit(2, 2, Asks::Paused),
-                    claim(3, 2, Ready::True),
-                    Call(5, Some(Active)),
-                    claim(9, 2, Ready::False),
-                    Call(10, Some(Paused)),
-                ],
-                [5, 1, 4, 0],
-            ),
-            (
-                "Ready of an older generation is no claim",
-                vec![set_up(), edit(1, 2, Asks::Paused), claim(2, 1, Ready::True)],
-                [19, 0, 0, 0],
-            ),
-            (
-                "nor Ready with an older observedGeneration",
-                vec![
-                    set_up(),
-                    edit(1, 2, Asks::Paused),
-                    Claim(2, "a", 2, Some(1), Ready::True),
-                ],
-                [19, 0, 0, 0],
-            ),
-            (
-                "a claim ends when the next edit is sent",
-                vec![
-                    set_up(),
-                    edit(1, 1, Asks::Active),
-                    claim(2, 1, Ready::True),
-                    edit(5, 2, Asks::Paused),
-                ],
-                [15, 0, 0, 0],
-            ),
-            (
-                "the dashboard's change is unnoticed until Ready moves",
-                vec![
-                    set_up(),
-                    edit(1, 1, Asks::Active),
-                    claim(2, 1, Ready::True),
-                    Dashboard(5, Some(Paused)),
-                    claim(8, 1, Ready::False),
-                    Call(9, Some(Active)),
-                    claim(10, 1, Ready::True),
-                ],
-                [0, 4, 0, 3],
-            ),
-            (
-                "Ready again without having put it right is a lie",
-                vec![
-                    set_up(),
-                    edit(1, 1, Asks::Active),
-                    claim(2, 1, Ready::True),
-                    Dashboard(5, Some(Paused)),
-                    claim(8, 1, Ready::Unknown),
-                    claim(10, 1, Ready::True),
-                ],
-                [0, 15, 10, 3],
-            ),
-            (
-                "an edit after the dashboard's change takes the excuse away",
-                vec![
-                    set_up(),
-                    edit(1, 1, Asks::Active),
-                    claim(2, 1, Ready::True),
-                    Dashboard(5, Some(Paused)),
-                    edit(6, 2, Asks::Active),
-                    claim(7, 2, Ready::True),
-                ],
-                [0, 15, 13, 1],
-            ),
-            (
-                "a dashboard that makes the difference again after it was right",
-                vec![
-                    set_up(),
-                    edit(1, 1, Asks::Active),
-                    claim(2, 1, Ready::True),
-                    Dashboard(5, Some(Paused)),
-                    Dashboard(6, Some(Active)),
-                    Dashboard(8, Some(Paused)),
-                    Dashboard(10, Some(Active)),
-                ],
-                [0, 3, 0, 3],
-            ),
-            (
-                "a call's difference stays a lie when the dashboard touches the line",
-                vec![
-                    set_up(),
-                    edit(1, 1, Asks::Active),
-                    claim(2, 1, Ready::True),
-                    Call(5, Some(Paused)),
-                    Dashboard(10, Some(Paused)),
-                ],
-                [0, 15, 15, 0],
-            ),
-            (
-                "a removed line is dead, and unnoticed",
-                vec![
-                    set_up(),
-                    edit(1, 1, Asks::Active),
-                    claim(2, 1, Ready::True),
-                    Dashboard(15, None),
-                ],
-                [0, 5, 0, 5],
-            ),
-            (
-                "a removed line doesn't leak",
-                vec![
-                    Dashboard(0, Some(Paused)),
-                    edit(1, 1, Asks::Paused),
-                    claim(2, 1, Ready::True),
-                    Dashboard(15, None),
-                    claim(16, 1, Ready::False),
-                ],
-                [0, 0, 0, 1],
-            ),
-            (
-                "a deleted object asks and claims nothing",
-                vec![
-                    set_up(),
-                    edit(1, 1, Asks::Active),
-                    claim(2, 1, Ready::True),
-                    edit(5, 1, Asks::Nothing),
-                    claim(6, 1, Ready::Gone),
-                    Dashboard(7, Some(Paused)),
-                ],
-                [0, 0, 0, 0],
-            ),
-            (
-                "the second object on a line asks once the first is deleted",
-                vec![
-                    set_up(),
-                    Edit(1, "a", 1, Asks::Active),
-                    Edit(3, "b", 1, Asks::Paused),
-                    Edit(10, "a", 1, Asks::Nothing),
-                    Call(12, Some(Paused)),
-                ],
-                [2, 0, 0, 0],
-            ),
-            (
-                "the second object lies when it says Ready before that",
-                vec![
-                    set_up(),
-                    Edit(1, "a", 1, Asks::Active),
-                    Edit(3, "b", 1, Asks::Paused),
-                    Claim(5, "b", 1, Some(1), Ready::True),
-                    Claim(6, "b", 1, Some(1), Ready::False),
-                ],
-                [0, 0, 1, 0],
-            ),
-            (
-                "an object made again starts at generation one",
-                vec![
-                    set_up(),
-                    Edit(1, "a", 1, Asks::Active),
-                    Edit(3, "a", 1, Asks::Nothing),
-                    Edit(4, "b", 1, Asks::Paused),
-                    Claim(5, "a", 1, Some(1), Ready::True),
-                    Claim(6, "b", 1, Some(1), Ready::Unknown),
-                    Call(7, Some(Paused)),
-                ],
-                [3, 0, 0, 0],
-            ),
-        ];
-        for (name, steps, expected) in cases {
-            assert_eq!(seconds(&steps), expected, "{name}");
+        for (name, steps, expected) in RUNS {
+            assert_eq!(seconds(steps), *expected, "{name}");
         }
     }
 

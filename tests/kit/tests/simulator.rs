@@ -12,10 +12,12 @@ use sarvam_testkit::simulator::{
 };
 use serde_json::{Value, json};
 
+/// No body.
+const NONE: Value = Value::Null;
 const KEY: &str = "a-key-of-the-test";
 const LIMIT: Duration = Duration::from_secs(30);
 /// So far off that a test never sees it.
-const NEVER: Duration = Duration::from_secs(3600);
+const NEVER: Duration = Duration::from_hours(1);
 
 /// A simulator with the active line `dep-a` and the paused line `dep-p`, and a client of it.
 struct Remote {
@@ -55,26 +57,21 @@ impl Remote {
         }
     }
 
-    /// Sends a call to a path below `…/deployments` of the lines' workspace.
-    async fn try_send(
-        &self,
-        method: &str,
-        path: &str,
-        body: Option<&Value>,
-    ) -> reqwest::Result<Response> {
+    /// Sends a call to a path below `…/deployments` of the lines' workspace; a null body is none.
+    async fn try_send(&self, method: &str, path: &str, body: &Value) -> reqwest::Result<Response> {
         let url = format!(
             "{}/v1/orgs/org-1/workspaces/ws-1/deployments{path}",
             self.simulator.url()
         );
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let mut request = self.client.request(method, url).header("X-API-Key", KEY);
-        if let Some(body) = body {
+        if !body.is_null() {
             request = request.json(body);
         }
         request.send().await
     }
 
-    async fn send(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+    async fn send(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let response = self.try_send(method, path, body).await.unwrap();
         let status = response.status().as_u16();
         let text = response.text().await.unwrap();
@@ -86,8 +83,7 @@ impl Remote {
 
     async fn pause(&self, id: &str) -> reqwest::Result<Response> {
         let path = format!("/{id}/status");
-        self.try_send("PUT", &path, Some(&json!({"action": "pause"})))
-            .await
+        self.try_send("PUT", &path, &pause()).await
     }
 
     async fn wait_until(&self, holds: impl FnMut(&State) -> bool) {
@@ -120,40 +116,38 @@ fn status_of(remote: &Remote, id: &str) -> Option<LineState> {
     remote.simulator.line(id).map(|line| line.status)
 }
 
-fn pause() -> Option<Value> {
-    Some(json!({"action": "pause"}))
+fn pause() -> Value {
+    json!({"action": "pause"})
 }
 
-fn new_line(name: &str, number: &str) -> Option<Value> {
+fn new_line(name: &str, number: &str) -> Value {
     let connections = json!([{"connection_id": "conn-1", "phone_numbers": [number]}]);
-    Some(
-        json!({"name": name, "app_id": "app", "app_version": 2, "connection_configs": connections}),
-    )
+    json!({"name": name, "app_id": "app", "app_version": 2, "connection_configs": connections})
 }
 
-fn numbers(numbers: &[&str]) -> Option<Value> {
-    Some(json!({"connection_configs": [{"connection_id": "conn-1", "phone_numbers": numbers}]}))
+fn numbers(numbers: &[&str]) -> Value {
+    json!({"connection_configs": [{"connection_id": "conn-1", "phone_numbers": numbers}]})
 }
 
-fn hours(start: &str, days: &[&str]) -> Option<Value> {
-    Some(json!({"inbound_config":
-        {"start_time": start, "end_time": "18:00", "allowed_days": days, "timezone": "Asia/Kolkata"}}))
+fn hours(start: &str, days: &[&str]) -> Value {
+    json!({"inbound_config":
+        {"start_time": start, "end_time": "18:00", "allowed_days": days, "timezone": "Asia/Kolkata"}})
 }
 
 /// One call, and what its answer shows.
 struct Case {
     name: &'static str,
     switch: fn(&mut Switches),
-    call: (&'static str, &'static str, Option<Value>),
+    call: (&'static str, &'static str, Value),
     status: u16,
-    /// A JSON pointer into the body, and what stands there; null is also for what isn't there.
+    /// A JSON pointer into the body, and what stands there; `absent` where nothing does.
     shows: (&'static str, Value),
 }
 
 fn case(
     name: &'static str,
     switch: fn(&mut Switches),
-    call: (&'static str, &'static str, Option<Value>),
+    call: (&'static str, &'static str, Value),
     status: u16,
     shows: (&'static str, Value),
 ) -> Case {
@@ -171,376 +165,89 @@ async fn check(cases: Vec<Case>) {
         let remote = Remote::start().await;
         remote.simulator.switch(case.switch);
         let (method, path, body) = &case.call;
-        let (status, answer) = remote.send(method, path, body.as_ref()).await;
+        let (status, answer) = remote.send(method, path, body).await;
         assert_eq!(status, case.status, "{}: {answer}", case.name);
         let (pointer, expected) = &case.shows;
-        let shown = answer.pointer(pointer).unwrap_or(&Value::Null);
+        let absent = json!("absent");
+        let shown = answer.pointer(pointer).unwrap_or(&absent);
         assert_eq!(shown, expected, "{}: {pointer} of {answer}", case.name);
     }
 }
 
+#[rustfmt::skip] // One case a line.
+fn calls() -> Vec<Case> {
+    let plain: fn(&mut Switches) = |_| {};
+    let resume = || json!({"action": "resume"});
+    let code = "/error/code";
+    vec![
+        case("pause", plain, ("PUT", "/dep-a/status", pause()), 200, ("/status", json!("paused"))),
+        case("resume", plain, ("PUT", "/dep-p/status", resume()), 200, ("/status", json!("active"))),
+        case("get", plain, ("GET", "/dep-p", NONE), 200, ("/connection_configs/0/phone_numbers/0", json!("+2"))),
+        case("list", plain, ("GET", "", NONE), 200, ("/items/1/phone_numbers/0", json!("+2"))),
+        case("summary", plain, ("GET", "", NONE), 200, ("/items/0/connection_configs", json!("absent"))),
+        case("search", plain, ("GET", "?search=DEP-P", NONE), 200, ("/total", json!(1))),
+        case("sort", plain, ("GET", "?sort_by=name&sort_order=desc", NONE), 200, ("/items/0/name", json!("dep-p"))),
+        case("create", plain, ("POST", "", new_line("n", "+3")), 200, ("/status", json!("active"))),
+        case("update", plain, ("PATCH", "/dep-a", json!({"app_version": 5})), 200, ("/app_version", json!(5))),
+        case("null", plain, ("PATCH", "/dep-a", json!({"name": null})), 200, ("/name", json!("dep-a"))),
+        case("delete", plain, ("DELETE", "/dep-a", NONE), 200, ("/deployment_id", json!("absent"))),
+        case("no line", plain, ("GET", "/dep-x", NONE), 404, (code, json!("not_found_error"))),
+        case("adjective", plain, ("PUT", "/dep-a/status", json!({"action": "paused"})), 422, (code, json!("invalid_request_error"))),
+        case("no body", plain, ("PUT", "/dep-a/status", NONE), 422, (code, json!("invalid_request_error"))),
+        case("other app", plain, ("PATCH", "/dep-a", json!({"app_id": "b"})), 422, (code, json!("unprocessable_entity_error"))),
+        case("too many", plain, ("GET", "?limit=101", NONE), 422, ("/error/message", json!("query.limit: must be a whole number from 1 to 100"))),
+        case("wrong method", plain, ("POST", "/dep-a", NONE), 405, ("/detail", json!("Method Not Allowed"))),
+        case("escaped", plain, ("PUT", "/../status", pause()), 404, ("/detail", json!("Not Found"))),
+    ]
+}
+
 #[tokio::test]
 async fn every_call_answers() {
-    let plain: fn(&mut Switches) = |_| {};
-    let resume = || Some(json!({"action": "resume"}));
+    check(calls()).await;
+}
+
+#[rustfmt::skip] // One case a line.
+fn switches() -> Vec<Case> {
     let code = "/error/code";
-    check(vec![
-        case(
-            "pause",
-            plain,
-            ("PUT", "/dep-a/status", pause()),
-            200,
-            ("/status", json!("paused")),
-        ),
-        case(
-            "resume",
-            plain,
-            ("PUT", "/dep-p/status", resume()),
-            200,
-            ("/status", json!("active")),
-        ),
-        case(
-            "get",
-            plain,
-            ("GET", "/dep-p", None),
-            200,
-            ("/connection_configs/0/phone_numbers/0", json!("+2")),
-        ),
-        case(
-            "list",
-            plain,
-            ("GET", "", None),
-            200,
-            ("/items/1/phone_numbers/0", json!("+2")),
-        ),
-        case(
-            "summary",
-            plain,
-            ("GET", "", None),
-            200,
-            ("/items/0/connection_configs", json!(null)),
-        ),
-        case(
-            "search",
-            plain,
-            ("GET", "?search=DEP-P", None),
-            200,
-            ("/total", json!(1)),
-        ),
-        case(
-            "sort",
-            plain,
-            ("GET", "?sort_by=name&sort_order=desc", None),
-            200,
-            ("/items/0/name", json!("dep-p")),
-        ),
-        case(
-            "create",
-            plain,
-            ("POST", "", new_line("n", "+3")),
-            200,
-            ("/status", json!("active")),
-        ),
-        case(
-            "update",
-            plain,
-            ("PATCH", "/dep-a", Some(json!({"app_version": 5}))),
-            200,
-            ("/app_version", json!(5)),
-        ),
-        case(
-            "null",
-            plain,
-            ("PATCH", "/dep-a", Some(json!({"name": null}))),
-            200,
-            ("/name", json!("dep-a")),
-        ),
-        case(
-            "delete",
-            plain,
-            ("DELETE", "/dep-a", None),
-            200,
-            ("/deployment_id", json!(null)),
-        ),
-        case(
-            "no line",
-            plain,
-            ("GET", "/dep-x", None),
-            404,
-            (code, json!("not_found_error")),
-        ),
-        case(
-            "adjective",
-            plain,
-            ("PUT", "/dep-a/status", Some(json!({"action": "paused"}))),
-            422,
-            (code, json!("invalid_request_error")),
-        ),
-        case(
-            "no body",
-            plain,
-            ("PUT", "/dep-a/status", None),
-            422,
-            (code, json!("invalid_request_error")),
-        ),
-        case(
-            "other app",
-            plain,
-            ("PATCH", "/dep-a", Some(json!({"app_id": "b"}))),
-            422,
-            (code, json!("unprocessable_entity_error")),
-        ),
-        case(
-            "too many",
-            plain,
-            ("GET", "?limit=101", None),
-            422,
-            (
-                "/error/message",
-                json!("query.limit: must be a whole number from 1 to 100"),
-            ),
-        ),
-        case(
-            "wrong method",
-            plain,
-            ("POST", "/dep-a", None),
-            405,
-            ("/detail", json!("Method Not Allowed")),
-        ),
-        case(
-            "escaped",
-            plain,
-            ("PUT", "/../status", pause()),
-            404,
-            ("/detail", json!("Not Found")),
-        ),
-    ])
-    .await;
+    let refused = json!("unprocessable_entity_error");
+    let get = || ("GET", "/dep-a", NONE);
+    vec![
+        case("pause when paused", |_| {}, ("PUT", "/dep-p/status", pause()), 200, ("/status", json!("paused"))),
+        case("refused", |s| s.same_state = Answer::Refused, ("PUT", "/dep-p/status", pause()), 422, (code, refused.clone())),
+        case("update while active", |s| s.update_while_active = Answer::Refused, ("PATCH", "/dep-a", numbers(&["+9"])), 422, (code, refused.clone())),
+        case("update while paused", |s| s.update_while_active = Answer::Refused, ("PATCH", "/dep-p", numbers(&["+9"])), 200, ("/connection_configs/0/phone_numbers", json!(["+9"]))),
+        case("delete while active", |s| s.delete_while_active = Answer::Refused, ("DELETE", "/dep-a", NONE), 422, (code, refused)),
+        case("201", |s| s.created = 201, ("POST", "", new_line("n", "+3")), 201, ("/name", json!("n"))),
+        case("name clash", |s| s.name_clash = Answer::Refused, ("POST", "", new_line("dep-a", "+3")), 409, (code, json!("conflict_error"))),
+        case("same name", |_| {}, ("POST", "", new_line("dep-a", "+3")), 200, ("/name", json!("dep-a"))),
+        case("number clash", |_| {}, ("PATCH", "/dep-a", numbers(&["+2"])), 409, (code, json!("conflict_error"))),
+        case("own number", |_| {}, ("PATCH", "/dep-a", numbers(&["+1"])), 200, ("/name", json!("dep-a"))),
+        case("same number", |s| s.number_clash = Answer::Accepted, ("PATCH", "/dep-a", numbers(&["+2"])), 200, ("/name", json!("dep-a"))),
+        case("404 as detail", |s| s.error_form = ErrorForm::FastApi, ("GET", "/dep-x", NONE), 404, ("/detail", json!("Deployment dep-x not found"))),
+        case("422 as detail", |s| s.error_form = ErrorForm::FastApi, ("GET", "?limit=0", NONE), 422, ("/detail/0/loc", json!(["query", "limit"]))),
+        case("404 empty", |s| s.not_found = NotFoundBody::Empty, ("GET", "/dep-x", NONE), 404, ("", json!(""))),
+        case("404 HTML", |s| s.not_found = NotFoundBody::Html, ("GET", "/dep-x", NONE), 404, ("/error", json!("absent"))),
+        case("replaced", |_| {}, ("PATCH", "/dep-a", numbers(&["+8"])), 200, ("/connection_configs/0/phone_numbers", json!(["+8"]))),
+        case("merged", |s| s.lists = Lists::Merge, ("PATCH", "/dep-a", numbers(&["+8", "+1"])), 200, ("/connection_configs/0/phone_numbers", json!(["+1", "+8"]))),
+        case("merged days", |s| s.lists = Lists::Merge, ("PATCH", "/dep-a", hours("09:00", &["Friday"])), 200, ("/inbound_config/allowed_days", json!(["Monday", "Friday"]))),
+        case("as written", |_| {}, ("PATCH", "/dep-a", hours("9:00", &["Sunday", "Monday"])), 200, ("/inbound_config/start_time", json!("9:00"))),
+        case("normal time", |s| s.normalise = true, ("PATCH", "/dep-a", hours("9:00", &["Sunday"])), 200, ("/inbound_config/start_time", json!("09:00"))),
+        case("normal days", |s| s.normalise = true, ("PATCH", "/dep-a", hours("9:00", &["Sunday", "Monday"])), 200, ("/inbound_config/allowed_days", json!(["Monday", "Sunday"]))),
+        case("old state", |s| s.reply_shows_old_state = true, ("PUT", "/dep-a/status", pause()), 200, ("/status", json!("active"))),
+        case("by whom", |_| {}, ("PUT", "/dep-a/status", pause()), 200, ("/updated_by", json!("api-key:first"))),
+        case("by nobody", |s| s.updated_at = UpdatedAt::Stays, ("PUT", "/dep-a/status", pause()), 200, ("/updated_by", json!(null))),
+        case("null status", |s| s.shown_status = ShownStatus::Null, get(), 200, ("/status", json!(null))),
+        case("no status", |s| s.shown_status = ShownStatus::Absent, get(), 200, ("/status", json!("absent"))),
+        case("other status", |s| s.shown_status = ShownStatus::Unknown("archived".to_owned()), ("GET", "", NONE), 200, ("/items/0/status", json!("archived"))),
+        case("unknown fields", |s| s.unknown_fields = true, get(), 200, ("/status_v2/state", json!("active"))),
+        case("higher version", |s| s.highest_app_version = 4, ("PATCH", "/dep-a", json!({"app_version": 5})), 422, (code, json!("invalid_request_error"))),
+        case("page link", |_| {}, ("GET", "?limit=1", NONE), 200, ("/next_page_uri", json!("/api/app-authoring/v1/orgs/org-1/workspaces/ws-1/deployments?offset=1&limit=1"))),
+    ]
 }
 
 #[tokio::test]
 async fn every_switch_has_its_effect() {
-    let code = "/error/code";
-    let refused = json!("unprocessable_entity_error");
-    let get = || ("GET", "/dep-a", None);
-    check(vec![
-        case(
-            "pause when paused",
-            |_| {},
-            ("PUT", "/dep-p/status", pause()),
-            200,
-            ("/status", json!("paused")),
-        ),
-        case(
-            "refused",
-            |s| s.same_state = Answer::Refused,
-            ("PUT", "/dep-p/status", pause()),
-            422,
-            (code, refused.clone()),
-        ),
-        case(
-            "update while active",
-            |s| s.update_while_active = Answer::Refused,
-            ("PATCH", "/dep-a", numbers(&["+9"])),
-            422,
-            (code, refused.clone()),
-        ),
-        case(
-            "update while paused",
-            |s| s.update_while_active = Answer::Refused,
-            ("PATCH", "/dep-p", numbers(&["+9"])),
-            200,
-            ("/connection_configs/0/phone_numbers", json!(["+9"])),
-        ),
-        case(
-            "delete while active",
-            |s| s.delete_while_active = Answer::Refused,
-            ("DELETE", "/dep-a", None),
-            422,
-            (code, refused),
-        ),
-        case(
-            "201",
-            |s| s.created = 201,
-            ("POST", "", new_line("n", "+3")),
-            201,
-            ("/name", json!("n")),
-        ),
-        case(
-            "name clash",
-            |s| s.name_clash = Answer::Refused,
-            ("POST", "", new_line("dep-a", "+3")),
-            409,
-            (code, json!("conflict_error")),
-        ),
-        case(
-            "same name",
-            |_| {},
-            ("POST", "", new_line("dep-a", "+3")),
-            200,
-            ("/name", json!("dep-a")),
-        ),
-        case(
-            "number clash",
-            |_| {},
-            ("PATCH", "/dep-a", numbers(&["+2"])),
-            409,
-            (code, json!("conflict_error")),
-        ),
-        case(
-            "own number",
-            |_| {},
-            ("PATCH", "/dep-a", numbers(&["+1"])),
-            200,
-            ("/name", json!("dep-a")),
-        ),
-        case(
-            "same number",
-            |s| s.number_clash = Answer::Accepted,
-            ("PATCH", "/dep-a", numbers(&["+2"])),
-            200,
-            ("/name", json!("dep-a")),
-        ),
-        case(
-            "404 as detail",
-            |s| s.error_form = ErrorForm::FastApi,
-            ("GET", "/dep-x", None),
-            404,
-            ("/detail", json!("Deployment dep-x not found")),
-        ),
-        case(
-            "422 as detail",
-            |s| s.error_form = ErrorForm::FastApi,
-            ("GET", "?limit=0", None),
-            422,
-            ("/detail/0/loc", json!(["query", "limit"])),
-        ),
-        case(
-            "404 empty",
-            |s| s.not_found = NotFoundBody::Empty,
-            ("GET", "/dep-x", None),
-            404,
-            ("", json!("")),
-        ),
-        case(
-            "404 HTML",
-            |s| s.not_found = NotFoundBody::Html,
-            ("GET", "/dep-x", None),
-            404,
-            ("/error", json!(null)),
-        ),
-        case(
-            "replaced",
-            |_| {},
-            ("PATCH", "/dep-a", numbers(&["+8"])),
-            200,
-            ("/connection_configs/0/phone_numbers", json!(["+8"])),
-        ),
-        case(
-            "merged",
-            |s| s.lists = Lists::Merge,
-            ("PATCH", "/dep-a", numbers(&["+8", "+1"])),
-            200,
-            ("/connection_configs/0/phone_numbers", json!(["+1", "+8"])),
-        ),
-        case(
-            "merged days",
-            |s| s.lists = Lists::Merge,
-            ("PATCH", "/dep-a", hours("09:00", &["Friday"])),
-            200,
-            ("/inbound_config/allowed_days", json!(["Monday", "Friday"])),
-        ),
-        case(
-            "as written",
-            |_| {},
-            ("PATCH", "/dep-a", hours("9:00", &["Sunday", "Monday"])),
-            200,
-            ("/inbound_config/start_time", json!("9:00")),
-        ),
-        case(
-            "normal time",
-            |s| s.normalise = true,
-            ("PATCH", "/dep-a", hours("9:00", &["Sunday"])),
-            200,
-            ("/inbound_config/start_time", json!("09:00")),
-        ),
-        case(
-            "normal days",
-            |s| s.normalise = true,
-            ("PATCH", "/dep-a", hours("9:00", &["Sunday", "Monday"])),
-            200,
-            ("/inbound_config/allowed_days", json!(["Monday", "Sunday"])),
-        ),
-        case(
-            "old state",
-            |s| s.reply_shows_old_state = true,
-            ("PUT", "/dep-a/status", pause()),
-            200,
-            ("/status", json!("active")),
-        ),
-        case(
-            "by whom",
-            |_| {},
-            ("PUT", "/dep-a/status", pause()),
-            200,
-            ("/updated_by", json!("api-key:first")),
-        ),
-        case(
-            "by nobody",
-            |s| s.updated_at = UpdatedAt::Stays,
-            ("PUT", "/dep-a/status", pause()),
-            200,
-            ("/updated_by", json!(null)),
-        ),
-        case(
-            "null status",
-            |s| s.shown_status = ShownStatus::Null,
-            get(),
-            200,
-            ("/status", json!(null)),
-        ),
-        case(
-            "no status",
-            |s| s.shown_status = ShownStatus::Absent,
-            get(),
-            200,
-            ("/status", json!(null)),
-        ),
-        case(
-            "other status",
-            |s| s.shown_status = ShownStatus::Unknown("archived".to_owned()),
-            ("GET", "", None),
-            200,
-            ("/items/0/status", json!("archived")),
-        ),
-        case(
-            "unknown fields",
-            |s| s.unknown_fields = true,
-            get(),
-            200,
-            ("/status_v2/state", json!("active")),
-        ),
-        case(
-            "higher version",
-            |s| s.highest_app_version = 4,
-            ("PATCH", "/dep-a", Some(json!({"app_version": 5}))),
-            422,
-            (code, json!("invalid_request_error")),
-        ),
-        case(
-            "page link",
-            |_| {},
-            ("GET", "?limit=1", None),
-            200,
-            (
-                "/next_page_uri",
-                json!(
-                    "/api/app-authoring/v1/orgs/org-1/workspaces/ws-1/deployments?offset=1&limit=1"
-                ),
-            ),
-        ),
-    ])
-    .await;
+    check(switches()).await;
 }
 
 #[tokio::test]
@@ -548,9 +255,9 @@ async fn a_second_delete_is_a_switch() {
     for (switch, expected) in [(Answer::Refused, 404), (Answer::Accepted, 200)] {
         let remote = Remote::start().await;
         remote.simulator.switch(|s| s.second_delete = switch);
-        assert_eq!(remote.send("DELETE", "/dep-a", None).await.0, 200);
-        assert_eq!(remote.send("DELETE", "/dep-a", None).await.0, expected);
-        assert_eq!(remote.send("DELETE", "/dep-never", None).await.0, 404);
+        assert_eq!(remote.send("DELETE", "/dep-a", &NONE).await.0, 200);
+        assert_eq!(remote.send("DELETE", "/dep-a", &NONE).await.0, expected);
+        assert_eq!(remote.send("DELETE", "/dep-never", &NONE).await.0, 404);
         assert_eq!(status_of(&remote, "dep-a"), None);
     }
 }
@@ -559,8 +266,7 @@ async fn a_second_delete_is_a_switch() {
 async fn a_status_change_can_take_effect_after_its_clean_reply() {
     let remote = Remote::start().await;
     remote.simulator.switch(|s| s.apply_after = NEVER);
-    let body = pause();
-    let (status, answer) = remote.send("PUT", "/dep-a/status", body.as_ref()).await;
+    let (status, answer) = remote.send("PUT", "/dep-a/status", &pause()).await;
     assert_eq!((status, &answer["status"]), (200, &json!("paused")));
     assert_eq!(status_of(&remote, "dep-a"), Some(LineState::Active));
 
@@ -593,10 +299,7 @@ async fn reads_can_lag() {
         .simulator
         .switch(|s| s.read_lag = Duration::from_mins(1));
     remote.pause("dep-a").await.unwrap();
-    let created = remote
-        .send("POST", "", new_line("n", "+3").as_ref())
-        .await
-        .1;
+    let created = remote.send("POST", "", &new_line("n", "+3")).await.1;
     let id = format!("/{}", created["deployment_id"].as_str().unwrap());
     // Each look: path, what it shows with the lag, and without it.
     let looks = [
@@ -611,7 +314,7 @@ async fn reads_can_lag() {
         (&id, "/name", json!(null), json!("n")),
     ];
     for (path, pointer, old, _) in &looks {
-        let shown = remote.send("GET", path, None).await.1;
+        let shown = remote.send("GET", path, &NONE).await.1;
         assert_eq!(
             shown.pointer(pointer).unwrap_or(&Value::Null),
             old,
@@ -620,22 +323,23 @@ async fn reads_can_lag() {
     }
     remote.simulator.switch(|s| s.read_lag = Duration::ZERO);
     for (path, pointer, _, new) in &looks {
-        let shown = remote.send("GET", path, None).await.1;
+        let shown = remote.send("GET", path, &NONE).await.1;
         assert_eq!(shown.pointer(pointer), Some(new), "{path} doesn't");
     }
 }
 
 #[tokio::test]
 async fn the_rate_limit_says_when_to_come_back() {
-    let seconds = |value: &str| value.parse::<u64>().is_ok_and(|n| (1..=1000).contains(&n));
-    let date = |value: &str| {
-        let at = jiff::fmt::rfc2822::parse(value).unwrap().timestamp();
-        at > jiff::Timestamp::now()
+    let seconds: fn(&str) -> bool =
+        |value| value.parse::<u64>().is_ok_and(|n| (1..=1000).contains(&n));
+    let date: fn(&str) -> bool = |value| {
+        let at = jiff::fmt::rfc2822::parse(value).map(|at| at.timestamp());
+        at.is_ok_and(|at| at > jiff::Timestamp::now())
     };
-    let cases: [(RetryAfter, Option<&dyn Fn(&str) -> bool>); 3] = [
+    let cases = [
         (RetryAfter::Absent, None),
-        (RetryAfter::Seconds, Some(&seconds)),
-        (RetryAfter::Date, Some(&date)),
+        (RetryAfter::Seconds, Some(seconds)),
+        (RetryAfter::Date, Some(date)),
     ];
     for (retry_after, fits) in cases {
         let remote = Remote::start().await;
@@ -646,7 +350,7 @@ async fn the_rate_limit_says_when_to_come_back() {
                 retry_after,
             });
         });
-        assert_eq!(remote.send("GET", "/dep-a", None).await.0, 200);
+        assert_eq!(remote.send("GET", "/dep-a", &NONE).await.0, 200);
         let refused = remote.pause("dep-a").await.unwrap();
         assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
         let header = refused
@@ -751,8 +455,9 @@ enum Sees {
     Nothing,
 }
 
-#[tokio::test]
-async fn every_fault_shows_and_does_what_it_says() {
+/// Each case: the fault, what the client sees, and whether the line is paused in the end.
+#[rustfmt::skip] // One case a line.
+fn faults() -> Vec<(Effect, Sees, bool)> {
     let apply = |after, then| Effect::Apply { after, then };
     let soon = Duration::from_millis(50);
     let redirect = |status| Effect::Redirect {
@@ -763,21 +468,9 @@ async fn every_fault_shows_and_does_what_it_says() {
     let no_json: fn(&str) -> bool = |body| serde_json::from_str::<Value>(body).is_err();
     let any: fn(&str) -> bool = |_| true;
     let paused: fn(&str) -> bool = |body| body.contains("\"status\":\"paused\"");
-    // Each case: the fault, what the client sees, and whether the line is paused in the end.
-    let cases: Vec<(Effect, Sees, bool)> = vec![
-        (
-            Effect::Refuse(Refusal::new(503, "rate_limit_exceeded_error")),
-            Sees::Reply(503, |b| b.contains("rate_limit")),
-            false,
-        ),
-        (
-            Effect::Refuse(Refusal {
-                status: 418,
-                ..Refusal::default()
-            }),
-            Sees::Reply(418, str::is_empty),
-            false,
-        ),
+    vec![
+        (Effect::Refuse(Refusal::new(503, "rate_limit_exceeded_error")), Sees::Reply(503, |b| b.contains("rate_limit")), false),
+        (Effect::Refuse(Refusal { status: 418, ..Refusal::default() }), Sees::Reply(418, str::is_empty), false),
         (Effect::Delay(soon), Sees::Reply(200, paused), true),
         (Effect::Delay(NEVER), Sees::Nothing, false),
         (Effect::Hang, Sees::Nothing, false),
@@ -790,73 +483,27 @@ async fn every_fault_shows_and_does_what_it_says() {
         (apply(NEVER, Then::Reply), Sees::Reply(200, paused), false),
         (redirect(301), Sees::Reply(301, any), false),
         (redirect(307), Sees::Reply(307, any), false),
-        (
-            Effect::EchoKey(401),
-            Sees::Reply(401, |b| b.contains(KEY)),
-            false,
-        ),
-        (
-            corrupt(Corruption::Empty),
-            Sees::Reply(200, str::is_empty),
-            true,
-        ),
+        (Effect::EchoKey(401), Sees::Reply(401, |b| b.contains(KEY)), false),
+        (corrupt(Corruption::Empty), Sees::Reply(200, str::is_empty), true),
         (corrupt(Corruption::Truncated), Sees::BrokenBody, true),
-        (
-            corrupt(Corruption::Html),
-            Sees::Reply(200, |b| b.starts_with("<!doctype html>")),
-            true,
-        ),
-        (
-            corrupt(Corruption::WrongId),
-            Sees::Reply(200, |b| {
-                b.contains("\"deployment_id\":\"dep-of-somebody-else\"")
-            }),
-            true,
-        ),
-        (
-            corrupt(Corruption::WrongType),
-            Sees::Reply(200, |b| b.contains("\"status\":{")),
-            true,
-        ),
-        (
-            corrupt(Corruption::UnknownStatus),
-            Sees::Reply(200, |b| b.contains("\"status\":\"archived\"")),
-            true,
-        ),
-        (
-            corrupt(Corruption::NullStatus),
-            Sees::Reply(200, |b| b.contains("\"status\":null")),
-            true,
-        ),
-        (
-            corrupt(Corruption::Huge(3_000_000)),
-            Sees::Reply(200, |b| b.len() > 3_000_000),
-            true,
-        ),
-        (
-            corrupt(Corruption::SlowBody(Duration::from_millis(1))),
-            Sees::Reply(200, paused),
-            true,
-        ),
+        (corrupt(Corruption::Html), Sees::Reply(200, |b| b.starts_with("<!doctype html>")), true),
+        (corrupt(Corruption::WrongId), Sees::Reply(200, |b| { b.contains("\"deployment_id\":\"dep-of-somebody-else\"") }), true),
+        (corrupt(Corruption::WrongType), Sees::Reply(200, |b| b.contains("\"status\":{")), true),
+        (corrupt(Corruption::UnknownStatus), Sees::Reply(200, |b| b.contains("\"status\":\"archived\"")), true),
+        (corrupt(Corruption::NullStatus), Sees::Reply(200, |b| b.contains("\"status\":null")), true),
+        (corrupt(Corruption::Huge(3_000_000)), Sees::Reply(200, |b| b.len() > 3_000_000), true),
+        (corrupt(Corruption::SlowBody(Duration::from_millis(1))), Sees::Reply(200, paused), true),
         (corrupt(Corruption::SlowBody(NEVER)), Sees::Nothing, true),
-        (
-            corrupt(Corruption::SlowHeaders(Duration::from_millis(1))),
-            Sees::Reply(200, paused),
-            true,
-        ),
+        (corrupt(Corruption::SlowHeaders(Duration::from_millis(1))), Sees::Reply(200, paused), true),
         (corrupt(Corruption::SlowHeaders(NEVER)), Sees::Nothing, true),
-        (
-            corrupt(Corruption::Garbage),
-            Sees::Reply(200, no_json),
-            true,
-        ),
-        (
-            corrupt(Corruption::DeepJson),
-            Sees::Reply(200, no_json),
-            true,
-        ),
-    ];
-    for (effect, sees, lands) in cases {
+        (corrupt(Corruption::Garbage), Sees::Reply(200, no_json), true),
+        (corrupt(Corruption::DeepJson), Sees::Reply(200, no_json), true),
+    ]
+}
+
+#[tokio::test]
+async fn every_fault_shows_and_does_what_it_says() {
+    for (effect, sees, lands) in faults() {
         let remote = Remote::start().await;
         let name = format!("{effect:?}");
         remote
@@ -889,7 +536,7 @@ async fn every_fault_shows_and_does_what_it_says() {
                 .await;
         }
         // The next call meets no fault. For an effect that must not come this is also when to look.
-        assert_eq!(remote.send("GET", "/dep-a", None).await.0, 200, "{name}");
+        assert_eq!(remote.send("GET", "/dep-a", &NONE).await.0, 200, "{name}");
         let expected = if lands {
             LineState::Paused
         } else {
@@ -941,7 +588,7 @@ async fn the_history_tells_the_story_in_order() {
         .inject(Fault::on(Route::Get, Effect::Hang).line("dep-a").once());
     let hanging = tokio::time::timeout(
         Duration::from_millis(200),
-        remote.send("GET", "/dep-a", None),
+        remote.send("GET", "/dep-a", &NONE),
     )
     .await;
     assert!(hanging.is_err());
@@ -958,7 +605,7 @@ async fn the_history_tells_the_story_in_order() {
         .wait_until(|state| state.history().iter().any(|entry| left(&entry.what)))
         .await;
     remote.simulator.remove_line("dep-a", "meera");
-    remote.send("GET", "/../status", None).await;
+    remote.send("GET", "/../status", &NONE).await;
 
     let history = remote.simulator.history();
     let told: Vec<String> = history[before..]
@@ -1038,7 +685,7 @@ async fn the_port_can_close_and_open_again() {
         .await;
     remote.simulator.set_listening(true).await.unwrap();
     assert_eq!(
-        remote.send("GET", "/dep-a", None).await.1["status"],
+        remote.send("GET", "/dep-a", &NONE).await.1["status"],
         "paused"
     );
 }
@@ -1046,7 +693,7 @@ async fn the_port_can_close_and_open_again() {
 #[tokio::test]
 async fn dropping_it_closes_its_port() {
     let remote = Remote::start().await;
-    remote.send("GET", "/dep-a", None).await;
+    remote.send("GET", "/dep-a", &NONE).await;
     let page = remote.simulator.page_url();
     drop(remote.simulator);
     let closed = async {
