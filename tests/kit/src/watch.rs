@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::watcher;
 use kube::{Client, ResourceExt};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::oracle::{Claim, Ready};
+
+/// How long after an error the watch tries again.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// A watch that goes on until it is dropped, over API server restarts too.
 pub struct Watch {
@@ -145,9 +148,7 @@ impl fmt::Display for NotSeen {
 impl std::error::Error for NotSeen {}
 
 async fn record(objects: Api<DynamicObject>, seen: Arc<Seen>) {
-    let mut events = watcher(objects, watcher::Config::default())
-        .default_backoff()
-        .boxed();
+    let mut events = watcher(objects, watcher::Config::default()).boxed();
     let mut listed = Vec::new();
     while let Some(event) = events.next().await {
         match event {
@@ -160,8 +161,8 @@ async fn record(objects: Api<DynamicObject>, seen: Arc<Seen>) {
                 seen.add(claim);
             }
             Ok(watcher::Event::InitDone) => seen.keep_only(&listed),
-            // The API server is away: the stream tries again by itself.
-            Err(_) => {}
+            // The API server is away. A growing pause would see its first claims late.
+            Err(_) => tokio::time::sleep(RETRY).await,
         }
     }
 }
