@@ -82,9 +82,8 @@ impl Settings {
 
 /// `<host>_<random>`: the host, in a cluster the pod's name, is for people; the random part makes it unique.
 fn unique_identity() -> String {
-    let host = std::env::var("HOSTNAME")
-        .or_else(|_| fs::read_to_string("/proc/sys/kernel/hostname"))
-        .unwrap_or_default();
+    let host =
+        std::env::var("HOSTNAME").or_else(|_| fs::read_to_string("/proc/sys/kernel/hostname")).unwrap_or_default();
     // The keys of a `RandomState` come from the operating system's randomness.
     let random = RandomState::new().build_hasher().finish();
     format!("{}_{random:016x}", host.trim())
@@ -101,13 +100,8 @@ impl Election {
     /// a retry that outlives a request's timeout only takes time from the next.
     #[must_use]
     pub fn new(client: Client, mut settings: Settings) -> Self {
-        settings.lease_duration = settings
-            .lease_duration
-            .clamp(Duration::from_secs(1), Duration::from_hours(1));
-        Self {
-            lease: LeaseApi::new(client, Arc::new(settings)),
-            sighting: None,
-        }
+        settings.lease_duration = settings.lease_duration.clamp(Duration::from_secs(1), Duration::from_hours(1));
+        Self { lease: LeaseApi::new(client, Arc::new(settings)), sighting: None }
     }
 
     /// Waits, for ever if need be, until this process holds the lease.
@@ -153,21 +147,14 @@ impl Election {
         };
         let held = written.map_err(|_| retry_interval)?;
         self.sighting = Some(Sighting::written(held.clone(), sent));
-        Ok(Won {
-            held,
-            sent,
-            first_ever,
-        })
+        Ok(Won { held, sent, first_ever })
     }
 
     /// Remembers what the API server has just answered, and tells when another process leads.
     fn note(&mut self, found: Option<Lease>) {
         let settings = self.lease.settings();
         let previous = self.sighting.take();
-        let before = previous
-            .as_ref()
-            .and_then(Sighting::holder)
-            .map(str::to_owned);
+        let before = previous.as_ref().and_then(Sighting::holder).map(str::to_owned);
         let sighting = Sighting::new(previous, found, settings, Instant::now());
         if let Some(holder) = sighting.holder()
             && holder != settings.identity
@@ -202,18 +189,8 @@ impl<'e> Term<'e> {
         let validity = election.lease.settings().validity();
         let leadership = Leadership::until(won.sent + validity);
         info!(lease = %election.lease, first_ever = won.first_ever, "this process leads");
-        let renewal = tokio::spawn(keep(
-            election.lease.clone(),
-            won.held,
-            won.sent,
-            leadership.clone(),
-        ));
-        Self {
-            election,
-            leadership,
-            first_ever: won.first_ever,
-            renewal,
-        }
+        let renewal = tokio::spawn(keep(election.lease.clone(), won.held, won.sent, leadership.clone()));
+        Self { election, leadership, first_ever: won.first_ever, renewal }
     }
 
     /// The handle to this term, to be cloned to whoever must know whether it still lasts.
@@ -267,9 +244,7 @@ pub struct Leadership {
 
 impl Leadership {
     fn until(instant: Instant) -> Self {
-        Self {
-            until: watch::Sender::new(Some(instant)),
-        }
+        Self { until: watch::Sender::new(Some(instant)) }
     }
 
     /// How long the lease surely lasts from now on, renewed or not. Zero: the term is over.
@@ -277,9 +252,7 @@ impl Leadership {
     /// To be asked right before each call that only a leader may send; the call's whole timeout must fit in.
     #[must_use]
     pub fn remaining(&self) -> Duration {
-        let left = self.until.borrow().map_or(Duration::ZERO, |until| {
-            until.saturating_duration_since(Instant::now())
-        });
+        let left = self.until.borrow().map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
         if left.is_zero() {
             self.end();
         }
@@ -331,12 +304,7 @@ async fn keep(lease: LeaseApi, held: Lease, sent: Instant, leadership: Leadershi
 }
 
 /// Renews the lease for as long as it is this process's. Returns why it no longer is.
-async fn renew(
-    mut lease: LeaseApi,
-    mut held: Lease,
-    sent: Instant,
-    leadership: &Leadership,
-) -> String {
+async fn renew(mut lease: LeaseApi, mut held: Lease, sent: Instant, leadership: &Leadership) -> String {
     const DELETED: &str = "the Lease was deleted";
     let validity = lease.settings().validity();
     let mut due = sent + lease.settings().retry_interval();

@@ -22,10 +22,7 @@ const HOUR: Duration = Duration::from_hours(1);
 const NAME: &str = "sarvam-operator";
 
 fn election(client: Client, namespace: &str, lease_duration: Duration) -> Election {
-    let settings = Settings {
-        lease_duration,
-        ..Settings::new(namespace, NAME)
-    };
+    let settings = Settings { lease_duration, ..Settings::new(namespace, NAME) };
     Election::new(client, settings)
 }
 
@@ -36,10 +33,7 @@ async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 }
 
 async fn holder(client: Client, namespace: &str) -> Option<String> {
-    let lease = Api::<Lease>::namespaced(client, namespace)
-        .get(NAME)
-        .await
-        .expect("the Lease");
+    let lease = Api::<Lease>::namespaced(client, namespace).get(NAME).await.expect("the Lease");
     lease.spec.and_then(|spec| spec.holder_identity)
 }
 
@@ -53,19 +47,12 @@ async fn a_standby_takes_over_from_a_leader_that_is_gone_but_not_before_its_leas
     let term = soon("the first leader", first.acquire()).await;
     assert!(term.first_ever());
     let leadership = term.leadership().clone();
-    assert!(
-        timeout(2 * LEASE, second.acquire()).await.is_err() || leadership.remaining().is_zero(),
-        "two leaders"
-    );
+    assert!(timeout(2 * LEASE, second.acquire()).await.is_err() || leadership.remaining().is_zero(), "two leaders");
 
     let (left, gone) = (leadership.remaining(), Instant::now());
     drop(term);
     let term = soon("the second leader", second.acquire()).await;
-    assert!(
-        gone.elapsed() >= left,
-        "{left:?} were left, taken after {:?}",
-        gone.elapsed()
-    );
+    assert!(gone.elapsed() >= left, "{left:?} were left, taken after {:?}", gone.elapsed());
     assert!(!term.first_ever());
 }
 
@@ -80,10 +67,7 @@ async fn a_lease_that_was_given_up_is_free_at_once() {
     let leadership = term.leadership().clone();
     soon("the release", term.release()).await;
     assert_eq!(leadership.remaining(), Duration::ZERO);
-    assert_eq!(
-        holder(plane.client(), &namespace).await.as_deref(),
-        Some("")
-    );
+    assert_eq!(holder(plane.client(), &namespace).await.as_deref(), Some(""));
     let term = soon("the second leader", second.acquire()).await;
     assert!(!term.first_ever());
 }
@@ -97,10 +81,7 @@ async fn deleting_the_lease_ends_the_term_and_keeps_everyone_else_waiting() {
 
     let term = soon("the first leader", first.acquire()).await;
     let leadership = term.leadership().clone();
-    assert!(
-        timeout(LEASE / 2, second.acquire()).await.is_err() || leadership.remaining().is_zero(),
-        "two leaders"
-    );
+    assert!(timeout(LEASE / 2, second.acquire()).await.is_err() || leadership.remaining().is_zero(), "two leaders");
 
     let (left, deleted) = (leadership.remaining(), Instant::now());
     Api::<Lease>::namespaced(plane.client(), &namespace)
@@ -109,11 +90,7 @@ async fn deleting_the_lease_ends_the_term_and_keeps_everyone_else_waiting() {
         .expect("the deletion");
     soon("the end of the term", leadership.ended()).await;
     let term = soon("the second leader", second.acquire()).await;
-    assert!(
-        deleted.elapsed() >= left,
-        "{left:?} were left, taken after {:?}",
-        deleted.elapsed()
-    );
+    assert!(deleted.elapsed() >= left, "{left:?} were left, taken after {:?}", deleted.elapsed());
     assert!(!term.first_ever());
 }
 
@@ -135,42 +112,25 @@ async fn get_create_and_update_on_leases_are_enough() {
     })
     .await;
     term.release().await;
-    assert_eq!(
-        holder(plane.client(), &namespace).await.as_deref(),
-        Some("")
-    );
+    assert_eq!(holder(plane.client(), &namespace).await.as_deref(), Some(""));
 }
 
 #[tokio::test]
 async fn what_stands_in_the_way_is_told_once_with_the_way_out() {
     let log = Log::of_this_process();
     let plane = ControlPlane::shared().await;
-    let cases: [(&[&str], &str); 3] = [
-        (&[], "get"),
-        (&["get"], "create"),
-        (&["get", "create"], "update"),
-    ];
+    let cases: [(&[&str], &str); 3] = [(&[], "get"), (&["get"], "create"), (&["get", "create"], "update")];
     for (granted, refused) in cases {
         let namespace = plane.namespace("leader").await.expect("a namespace");
         let client = service_account(plane, &namespace, granted).await;
         let told = told_of(log, client, &namespace).await;
-        let [line] = &told[..] else {
-            panic!("{granted:?}: {told:#?}")
-        };
-        assert!(
-            line.contains(&format!("cannot {refused} Lease {namespace}/{NAME}")),
-            "{line}"
-        );
-        assert!(
-            line.contains("Role that allows get, create and update on leases.coordination.k8s.io"),
-            "{line}"
-        );
+        let [line] = &told[..] else { panic!("{granted:?}: {told:#?}") };
+        assert!(line.contains(&format!("cannot {refused} Lease {namespace}/{NAME}")), "{line}");
+        assert!(line.contains("Role that allows get, create and update on leases.coordination.k8s.io"), "{line}");
     }
 
     let told = told_of(log, plane.client(), "nowhere").await;
-    let [line] = &told[..] else {
-        panic!("{told:#?}")
-    };
+    let [line] = &told[..] else { panic!("{told:#?}") };
     assert!(line.contains("cannot create Lease nowhere/"), "{line}");
     assert!(line.contains("Create the namespace nowhere"), "{line}");
 }
@@ -179,12 +139,7 @@ async fn what_stands_in_the_way_is_told_once_with_the_way_out() {
 async fn told_of(log: &Log, client: Client, namespace: &str) -> Vec<String> {
     let mut election = election(client, namespace, LEASE);
     let lease = format!("Lease {namespace}/{NAME}: ");
-    let told = || {
-        log.lines()
-            .into_iter()
-            .filter(|line| line.contains(&lease))
-            .collect::<Vec<_>>()
-    };
+    let told = || log.lines().into_iter().filter(|line| line.contains(&lease)).collect::<Vec<_>>();
     let campaign = async {
         loop {
             election.acquire().await.leadership().ended().await;
@@ -208,10 +163,7 @@ async fn told_of(log: &Log, client: Client, namespace: &str) -> Vec<String> {
 
 /// A client for a new service account that may do this with Leases, and nothing else.
 async fn service_account(plane: &ControlPlane, namespace: &str, verbs: &[&str]) -> Client {
-    let token = plane
-        .service_account(namespace, "operator")
-        .await
-        .expect("a service account");
+    let token = plane.service_account(namespace, "operator").await.expect("a service account");
     if !verbs.is_empty() {
         let role: Role = from_value(json!({
             "metadata": {"name": "leader"},
@@ -225,23 +177,14 @@ async fn service_account(plane: &ControlPlane, namespace: &str, verbs: &[&str]) 
         }))
         .expect("a RoleBinding");
         let post = PostParams::default();
-        Api::namespaced(plane.client(), namespace)
-            .create(&post, &role)
-            .await
-            .expect("the Role");
-        Api::namespaced(plane.client(), namespace)
-            .create(&post, &binding)
-            .await
-            .expect("the RoleBinding");
+        Api::namespaced(plane.client(), namespace).create(&post, &role).await.expect("the Role");
+        Api::namespaced(plane.client(), namespace).create(&post, &binding).await.expect("the RoleBinding");
     }
     let url = format!("https://{}", plane.api_server().expect("an address"));
-    let path = plane
-        .kubeconfig_at(&url, Some(&token))
-        .expect("a kubeconfig");
+    let path = plane.kubeconfig_at(&url, Some(&token)).expect("a kubeconfig");
     let access = Kubeconfig::read_from(path).expect("a kubeconfig");
-    let mut config = Config::from_custom_kubeconfig(access, &KubeConfigOptions::default())
-        .await
-        .expect("a configuration");
+    let mut config =
+        Config::from_custom_kubeconfig(access, &KubeConfigOptions::default()).await.expect("a configuration");
     config.proxy_url = None;
     config.default_retry = false;
     Client::try_from(config).expect("a client")
@@ -268,11 +211,7 @@ impl Log {
 
     fn lines(&self) -> Vec<String> {
         let text = self.0.lock().expect("unpoisoned").clone();
-        String::from_utf8(text)
-            .expect("UTF-8")
-            .lines()
-            .map(str::to_owned)
-            .collect()
+        String::from_utf8(text).expect("UTF-8").lines().map(str::to_owned).collect()
     }
 }
 

@@ -465,10 +465,7 @@ impl Memory {
                 again = again.max(since + NOT_FOUND_GRACE);
                 known.is_some() && since + NOT_FOUND_GRACE <= now
             }
-            Trouble::Unavailable
-            | Trouble::RateLimited
-            | Trouble::Conflict
-            | Trouble::UnexpectedResponse => false,
+            Trouble::Unavailable | Trouble::RateLimited | Trouble::Conflict | Trouble::UnexpectedResponse => false,
         };
         self.failing = Some(Failing { trouble, since, stalled });
         self.look_at = again.max(not_before.unwrap_or(now));

@@ -37,11 +37,7 @@ pub(super) struct LeaseApi {
 
 impl LeaseApi {
     pub fn new(client: Client, settings: Arc<Settings>) -> Self {
-        Self {
-            api: Api::namespaced(client, &settings.namespace),
-            settings,
-            told: BTreeMap::new(),
-        }
+        Self { api: Api::namespaced(client, &settings.namespace), settings, told: BTreeMap::new() }
     }
 
     pub fn settings(&self) -> &Settings {
@@ -61,19 +57,14 @@ impl LeaseApi {
 
     pub async fn create(&mut self, lease: &Lease) -> Result<Lease, Fault> {
         let api = self.api.clone();
-        self.call("create", api.create(&PostParams::default(), lease))
-            .await
+        self.call("create", api.create(&PostParams::default(), lease)).await
     }
 
     /// Replaces the Lease that `lease` was made from.
     pub async fn update(&mut self, lease: &Lease) -> Result<Lease, Fault> {
         let api = self.api.clone();
         let settings = Arc::clone(&self.settings);
-        self.call(
-            "update",
-            api.replace(&settings.name, &PostParams::default(), lease),
-        )
-        .await
+        self.call("update", api.replace(&settings.name, &PostParams::default(), lease)).await
     }
 
     async fn call(
@@ -140,8 +131,6 @@ impl fmt::Display for LeaseApi {
 
 /// An error with all that caused it: a transport's own text seldom names the reason.
 fn chain(error: &(dyn Error + 'static)) -> String {
-    let links: Vec<_> = successors(Some(error), |&error| error.source())
-        .map(ToString::to_string)
-        .collect();
+    let links: Vec<_> = successors(Some(error), |&error| error.source()).map(ToString::to_string).collect();
     links.join(": ")
 }

@@ -39,30 +39,18 @@ pub(super) struct Sighting {
 
 impl Sighting {
     /// What an answer read at `now` shows (`None`: no such Lease), after what was seen before.
-    pub fn new(
-        previous: Option<Self>,
-        found: Option<Lease>,
-        settings: &Settings,
-        now: Instant,
-    ) -> Self {
+    pub fn new(previous: Option<Self>, found: Option<Lease>, settings: &Settings, now: Instant) -> Self {
         let (last, original, since) = match previous {
             Some(previous) => (previous.lease, previous.original, previous.since),
             None => (None, true, now),
         };
         let Some(lease) = found else {
-            return Self {
-                lease: last,
-                exists: false,
-                since: now,
-                patience: Duration::ZERO,
-                original,
-            };
+            return Self { lease: last, exists: false, since: now, patience: Duration::ZERO, original };
         };
         let (unchanged, original) = match &last {
-            Some(last) => (
-                last.metadata.resource_version == lease.metadata.resource_version,
-                original && is_same(last, &lease),
-            ),
+            Some(last) => {
+                (last.metadata.resource_version == lease.metadata.resource_version, original && is_same(last, &lease))
+            }
             None => (false, true),
         };
         let patience = match holder(&lease) {
@@ -72,24 +60,12 @@ impl Sighting {
             Some(holder) if holder == settings.identity && original => Duration::ZERO,
             Some(_) => duration(&lease).unwrap_or(settings.lease_duration),
         };
-        Self {
-            lease: Some(lease),
-            exists: true,
-            since: if unchanged { since } else { now },
-            patience,
-            original,
-        }
+        Self { lease: Some(lease), exists: true, since: if unchanged { since } else { now }, patience, original }
     }
 
     /// What a write by this process shows, once it is acknowledged.
     pub const fn written(lease: Lease, now: Instant) -> Self {
-        Self {
-            lease: Some(lease),
-            exists: true,
-            since: now,
-            patience: Duration::ZERO,
-            original: true,
-        }
+        Self { lease: Some(lease), exists: true, since: now, patience: Duration::ZERO, original: true }
     }
 
     /// What a process that wants to lead does at `now`.
@@ -152,20 +128,11 @@ pub(super) fn claimed(found: Option<&Lease>, settings: &Settings, now: MicroTime
 pub(super) fn restored(last: &Lease, settings: &Settings, now: MicroTime) -> Lease {
     let nobody = Settings {
         identity: UNKNOWN_HOLDER.to_owned(),
-        lease_duration: duration(last)
-            .unwrap_or_default()
-            .max(settings.lease_duration),
+        lease_duration: duration(last).unwrap_or_default().max(settings.lease_duration),
         ..settings.clone()
     };
     let spec = last.spec.clone();
-    claimed(
-        Some(&Lease {
-            spec,
-            ..Lease::default()
-        }),
-        &nobody,
-        now,
-    )
+    claimed(Some(&Lease { spec, ..Lease::default() }), &nobody, now)
 }
 
 /// The record with nobody holding it.
@@ -185,11 +152,7 @@ mod tests {
     const OWN: Duration = Duration::from_secs(15);
 
     fn settings() -> Settings {
-        Settings {
-            identity: "me".to_owned(),
-            lease_duration: OWN,
-            ..Settings::new("ns", "name")
-        }
+        Settings { identity: "me".to_owned(), lease_duration: OWN, ..Settings::new("ns", "name") }
     }
 
     fn lease(version: &str, holder: Option<&str>, seconds: Option<i32>) -> Lease {
@@ -230,60 +193,24 @@ mod tests {
             ("still never there", vec![(0, None), (9, None)], Create),
             ("held", vec![(0, other("1"))], Wait(15)),
             ("unchanged", vec![(0, other("1")), (6, other("1"))], Wait(9)),
-            (
-                "all but unchanged for long enough",
-                vec![(0, other("1")), (14, other("1"))],
-                Wait(1),
-            ),
-            (
-                "unchanged for long enough",
-                vec![(0, other("1")), (15, other("1"))],
-                Take,
-            ),
+            ("all but unchanged for long enough", vec![(0, other("1")), (14, other("1"))], Wait(1)),
+            ("unchanged for long enough", vec![(0, other("1")), (15, other("1"))], Take),
             ("renewed", vec![(0, other("1")), (14, other("2"))], Wait(15)),
-            (
-                "the holder's duration counts",
-                vec![(0, shown("1", Some("other"), Some(40)))],
-                Wait(40),
-            ),
-            (
-                "no duration",
-                vec![(0, shown("1", Some("other"), None))],
-                Wait(15),
-            ),
-            (
-                "a negative duration",
-                vec![(0, shown("1", Some("other"), Some(-1)))],
-                Wait(15),
-            ),
+            ("the holder's duration counts", vec![(0, shown("1", Some("other"), Some(40)))], Wait(40)),
+            ("no duration", vec![(0, shown("1", Some("other"), None))], Wait(15)),
+            ("a negative duration", vec![(0, shown("1", Some("other"), Some(-1)))], Wait(15)),
             ("given up", vec![(0, shown("1", Some(""), Some(15)))], Take),
             ("no holder", vec![(0, shown("1", None, None))], Take),
-            (
-                "mine, a reply was lost",
-                vec![(0, None), (5, mine("uid"))],
-                Take,
-            ),
-            (
-                "mine, after a term",
-                vec![(0, other("1")), (5, mine("uid"))],
-                Take,
-            ),
+            ("mine, a reply was lost", vec![(0, None), (5, mine("uid"))], Take),
+            ("mine, after a term", vec![(0, other("1")), (5, mine("uid"))], Take),
             (
                 "mine, from a copy, and seen twice",
                 vec![(0, other("1")), (5, mine("copy")), (7, mine("copy"))],
                 Wait(13),
             ),
-            (
-                "mine, made late after a deletion",
-                vec![(0, other("1")), (5, mine("late"))],
-                Wait(15),
-            ),
+            ("mine, made late after a deletion", vec![(0, other("1")), (5, mine("late"))], Wait(15)),
             ("deleted", vec![(0, other("1")), (20, None)], Restore),
-            (
-                "deleted for a while",
-                vec![(0, other("1")), (20, None), (28, None)],
-                Restore,
-            ),
+            ("deleted for a while", vec![(0, other("1")), (20, None), (28, None)], Restore),
         ];
         let start = Instant::now();
         for (name, looks, want) in cases {
@@ -311,17 +238,10 @@ mod tests {
         for (last_seconds, wait) in [(Some(5), 15), (Some(40), 40), (None, 15)] {
             let last = lease("1", Some("me"), last_seconds);
             let mut made = restored(&last, &settings(), MicroTime(jiff::Timestamp::UNIX_EPOCH));
-            assert_eq!(
-                (&made.metadata.uid, &made.metadata.resource_version),
-                (&None, &None)
-            );
+            assert_eq!((&made.metadata.uid, &made.metadata.resource_version), (&None, &None));
             made.metadata.uid = Some("new".to_owned());
             let seen = Sighting::new(None, Some(made), &settings(), now);
-            assert_eq!(
-                seen.next(now),
-                Next::Wait(Duration::from_secs(wait)),
-                "{last_seconds:?}"
-            );
+            assert_eq!(seen.next(now), Next::Wait(Duration::from_secs(wait)), "{last_seconds:?}");
         }
     }
 
@@ -349,10 +269,7 @@ mod tests {
             assert_eq!(spec.renew_time, Some(at(9)), "{name}");
             assert_eq!(spec.lease_duration_seconds, Some(15), "{name}");
             if let Some(found) = found {
-                assert_eq!(
-                    lease.metadata.resource_version, found.metadata.resource_version,
-                    "{name}"
-                );
+                assert_eq!(lease.metadata.resource_version, found.metadata.resource_version, "{name}");
                 assert_eq!(lease.metadata.uid, found.metadata.uid, "{name}");
                 assert_eq!(lease.metadata.labels, found.metadata.labels, "{name}");
             }
@@ -362,16 +279,9 @@ mod tests {
     #[test]
     fn the_record_never_says_less_than_the_leader_counts_on() {
         for (millis, seconds) in [(1000, 1), (1001, 2), (14_999, 15), (15_000, 15)] {
-            let settings = Settings {
-                lease_duration: Duration::from_millis(millis),
-                ..settings()
-            };
+            let settings = Settings { lease_duration: Duration::from_millis(millis), ..settings() };
             let lease = claimed(None, &settings, MicroTime(jiff::Timestamp::UNIX_EPOCH));
-            assert_eq!(
-                duration(&lease),
-                Some(Duration::from_secs(seconds)),
-                "{millis} ms"
-            );
+            assert_eq!(duration(&lease), Some(Duration::from_secs(seconds)), "{millis} ms");
         }
     }
 }

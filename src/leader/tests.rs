@@ -40,16 +40,11 @@ fn a_dead_leaders_lease_is_taken_after_its_whole_duration_and_not_before() {
     let second = world.start();
     world.run(secs(30));
     world.kill(first);
-    world.until(LEASE + INTERVAL + REQUESTS, "a successor", |world| {
-        world.leader() == Some(second)
-    });
+    world.until(LEASE + INTERVAL + REQUESTS, "a successor", |world| world.leader() == Some(second));
     let [.., renewed, taken] = world.writes() else {
         panic!("two writes at least");
     };
-    assert!(
-        *taken >= *renewed + LEASE,
-        "taken at {taken:?}, renewed at {renewed:?}"
-    );
+    assert!(*taken >= *renewed + LEASE, "taken at {taken:?}, renewed at {renewed:?}");
     assert_eq!(world.terms(second), [false]);
     assert_eq!(world.transitions(), Some(1));
 }
@@ -69,9 +64,7 @@ fn a_term_is_over_in_time_also_by_a_slow_clock() {
         let standby = world.start();
         world.run(secs(60));
         world.cut_off(leader, 2 * lease);
-        world.until(2 * lease, "a successor", |world| {
-            world.leader() == Some(standby)
-        });
+        world.until(2 * lease, "a successor", |world| world.leader() == Some(standby));
     }
 }
 
@@ -84,14 +77,8 @@ fn a_lease_that_was_given_up_is_taken_at_once() {
     world.run(secs(10));
     world.release(first);
     world.tick();
-    assert_eq!(
-        world.remaining(first),
-        Duration::ZERO,
-        "over before it is given up"
-    );
-    world.until(INTERVAL + 2 * REQUESTS, "a successor", |world| {
-        world.leader() == Some(second)
-    });
+    assert_eq!(world.remaining(first), Duration::ZERO, "over before it is given up");
+    world.until(INTERVAL + 2 * REQUESTS, "a successor", |world| world.leader() == Some(second));
     assert_eq!(world.terms(second), [false]);
 }
 
@@ -114,22 +101,10 @@ fn a_term_that_can_not_be_renewed_ends_in_time() {
         let standby = world.start();
         world.run(secs(10));
         let left = world.remaining(leader);
-        world.rule(move |call| {
-            if call.process == leader {
-                fate
-            } else {
-                Fate::prompt()
-            }
-        });
+        world.rule(move |call| if call.process == leader { fate } else { Fate::prompt() });
         let lasted = world.until(LEASE, name, |world| world.leader().is_none());
-        assert!(
-            lasted <= left + TICK,
-            "{name}: {left:?} were left, it lasted {lasted:?}"
-        );
-        assert!(
-            lasted + INTERVAL + REQUESTS >= left,
-            "{name}: {left:?} were left, gave up after {lasted:?}"
-        );
+        assert!(lasted <= left + TICK, "{name}: {left:?} were left, it lasted {lasted:?}");
+        assert!(lasted + INTERVAL + REQUESTS >= left, "{name}: {left:?} were left, gave up after {lasted:?}");
         if name != "lost replies" && name != "500 though it landed" {
             world.until(LEASE, name, |world| world.leader() == Some(standby));
         }
@@ -144,23 +119,13 @@ fn one_lost_reply_neither_ends_nor_lengthens_a_term() {
     let mut renewals = 0;
     world.rule(move |call| {
         renewals += u32::from(call.verb == Verb::Update);
-        if renewals == 1 && call.verb == Verb::Update {
-            Fate::prompt().unanswered()
-        } else {
-            Fate::prompt()
-        }
+        if renewals == 1 && call.verb == Verb::Update { Fate::prompt().unanswered() } else { Fate::prompt() }
     });
     let before = world.writes().len();
-    world.until(2 * INTERVAL, "the write that no reply tells of", |world| {
-        world.writes().len() > before
-    });
+    world.until(2 * INTERVAL, "the write that no reply tells of", |world| world.writes().len() > before);
     let left = world.remaining(leader);
     world.run(secs(4));
-    assert_eq!(
-        world.remaining(leader),
-        left.saturating_sub(secs(4)),
-        "not lengthened"
-    );
+    assert_eq!(world.remaining(leader), left.saturating_sub(secs(4)), "not lengthened");
     world.run(secs(60));
     assert_eq!(world.terms(leader), [true], "not ended");
     assert_eq!(world.leader(), Some(leader));
@@ -187,15 +152,11 @@ fn a_term_that_is_over_writes_nothing_more() {
     let leader = world.start();
     world.until(REQUESTS, "a leader", |world| world.leader() == Some(leader));
     world.cut_off(leader, LEASE);
-    world.until(LEASE, "the end of the term", |world| {
-        world.leader().is_none()
-    });
+    world.until(LEASE, "the end of the term", |world| world.leader().is_none());
     let before = world.writes().len();
     world.run(WIND_UP);
     assert_eq!(world.writes().len(), before);
-    world.until(INTERVAL + REQUESTS, "a new term", |world| {
-        world.leader() == Some(leader)
-    });
+    world.until(INTERVAL + REQUESTS, "a new term", |world| world.leader() == Some(leader));
     assert_eq!(world.terms(leader), [true, false]);
 }
 
@@ -204,13 +165,9 @@ async fn leadership_that_is_over_stays_so() {
     type Ending = fn(&Leadership);
     let endings: [(&str, Duration, Ending); 3] = [
         ("its time is over", secs(10), |_| {}),
-        (
-            "its time is over and was seen to be",
-            secs(10),
-            |leadership| {
-                assert!(leadership.remaining().is_zero());
-            },
-        ),
+        ("its time is over and was seen to be", secs(10), |leadership| {
+            assert!(leadership.remaining().is_zero());
+        }),
         ("it was ended", secs(3), Leadership::end),
     ];
     for (name, time, end) in endings {
@@ -239,15 +196,9 @@ fn a_leader_whose_record_was_taken_away_ends_its_term_at_the_next_renewal() {
         world.run(secs(10));
         steal(&mut world);
         let lost = world.until(INTERVAL + REQUESTS, name, |world| world.leader().is_none());
-        let won = world.until(LEASE + WIND_UP + INTERVAL + REQUESTS, name, |world| {
-            world.leader() == Some(leader)
-        });
+        let won = world.until(LEASE + WIND_UP + INTERVAL + REQUESTS, name, |world| world.leader() == Some(leader));
         assert!(lost + won >= LEASE, "{name}: back after {:?}", lost + won);
-        assert_eq!(
-            world.terms(leader),
-            [true, false],
-            "{name}: never again the first"
-        );
+        assert_eq!(world.terms(leader), [true, false], "{name}: never again the first");
     }
 }
 
@@ -264,21 +215,14 @@ fn a_leader_frozen_past_its_lease_has_lost_it() {
         }
         world.run(secs(10));
         let before = world.writes().len();
-        world.until(
-            2 * INTERVAL,
-            "a renewal that lands, its reply on the way",
-            |world| world.writes().len() > before,
-        );
+        world.until(2 * INTERVAL, "a renewal that lands, its reply on the way", |world| world.writes().len() > before);
         let old = world.leadership(leader);
         world.freeze(leader, secs(40));
         world.until(secs(41), "the thaw", |world| !world.is_frozen(leader));
         assert_eq!(world.ask(leader, &old), Duration::ZERO);
         world.run(secs(10));
         assert_eq!(world.ask(leader, &old), Duration::ZERO, "over for good");
-        assert_eq!(
-            world.leader().is_some_and(|now| now == leader),
-            standbys == 0
-        );
+        assert_eq!(world.leader().is_some_and(|now| now == leader), standbys == 0);
     }
 }
 
@@ -321,11 +265,7 @@ fn never_two_leaders_whatever_the_network_and_the_processes_do() {
             world.tick();
         }
         world.become_calm();
-        world.until(
-            secs(90),
-            &format!("a leader after the storm of seed {seed}"),
-            |world| world.leader().is_some(),
-        );
+        world.until(secs(90), &format!("a leader after the storm of seed {seed}"), |world| world.leader().is_some());
         successions += world.transitions().unwrap_or_default();
     }
     assert!(

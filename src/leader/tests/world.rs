@@ -77,61 +77,32 @@ pub struct Fate {
 
 impl Fate {
     pub const fn prompt() -> Self {
-        Self {
-            lands: Some(TICK),
-            answered: Some(TICK),
-            status: None,
-        }
+        Self { lands: Some(TICK), answered: Some(TICK), status: None }
     }
 
     pub const fn refused(status: u16) -> Self {
-        Self {
-            lands: None,
-            answered: Some(TICK),
-            status: Some(status),
-        }
+        Self { lands: None, answered: Some(TICK), status: Some(status) }
     }
 
     pub const fn lost() -> Self {
-        Self {
-            lands: None,
-            answered: None,
-            status: None,
-        }
+        Self { lands: None, answered: None, status: None }
     }
 
     pub const fn answered_after(self, time: Duration) -> Self {
-        Self {
-            answered: Some(time),
-            ..self
-        }
+        Self { answered: Some(time), ..self }
     }
 
     pub const fn unanswered(self) -> Self {
-        Self {
-            answered: None,
-            ..self
-        }
+        Self { answered: None, ..self }
     }
 
     pub const fn answering(self, status: u16) -> Self {
-        Self {
-            status: Some(status),
-            ..self
-        }
+        Self { status: Some(status), ..self }
     }
 
     fn of_a_storm(random: &mut Random) -> Self {
-        let quick = Self {
-            lands: Some(random.ticks(3)),
-            answered: Some(random.ticks(3)),
-            status: None,
-        };
-        let late = Self {
-            lands: Some(random.ticks(150)),
-            answered: Some(random.ticks(20)),
-            status: None,
-        };
+        let quick = Self { lands: Some(random.ticks(3)), answered: Some(random.ticks(3)), status: None };
+        let late = Self { lands: Some(random.ticks(150)), answered: Some(random.ticks(20)), status: None };
         match random.below(20) {
             0 | 1 => quick.unanswered(),
             2 => quick.answering(500),
@@ -174,8 +145,7 @@ impl Store {
             (None, Verb::Create) => true,
             (Some(_), Verb::Create) => false,
             (Some(lease), _) => {
-                meta.resource_version == lease.metadata.resource_version
-                    && meta.uid == lease.metadata.uid
+                meta.resource_version == lease.metadata.resource_version && meta.uid == lease.metadata.uid
             }
             // The real one creates a Lease on a PUT, unless the uid says which one was meant.
             (None, _) => meta.uid.is_none(),
@@ -190,19 +160,13 @@ impl Store {
         self.version += 1;
         self.writes.push(now);
         lease.metadata.resource_version = Some(self.version.to_string());
-        lease
-            .metadata
-            .uid
-            .get_or_insert_with(|| format!("uid-{}", self.version));
+        lease.metadata.uid.get_or_insert_with(|| format!("uid-{}", self.version));
         self.lease.insert(lease)
     }
 }
 
 fn failure(code: u16, message: &str) -> (u16, Value) {
-    (
-        code,
-        json!({"kind": "Status", "status": "Failure", "code": code, "message": message}),
-    )
+    (code, json!({"kind": "Status", "status": "Failure", "code": code, "message": message}))
 }
 
 /// What a process did, as its own task tells.
@@ -230,20 +194,14 @@ struct Process {
 
 impl Process {
     fn start(index: usize, settings: Settings, rate: u32) -> Self {
-        let runtime = Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .expect("a runtime");
+        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime");
         let inbox = Arc::new(Mutex::new(Vec::new()));
         let journal = Arc::new(Mutex::new(Journal::default()));
         let leave = Arc::new(Notify::new());
         let network = Router::new()
-            .fallback(
-                move |State(inbox): State<Arc<Mutex<Vec<Call>>>>, request: Request<Body>| {
-                    send(index, inbox, request)
-                },
-            )
+            .fallback(move |State(inbox): State<Arc<Mutex<Vec<Call>>>>, request: Request<Body>| {
+                send(index, inbox, request)
+            })
             .with_state(Arc::clone(&inbox));
         let identity = settings.identity.clone();
         let (log, leaving) = (Arc::clone(&journal), Arc::clone(&leave));
@@ -305,8 +263,7 @@ impl Process {
     }
 
     fn remaining(&self) -> Duration {
-        self.leadership()
-            .map_or(Duration::ZERO, |leadership| self.ask(&leadership))
+        self.leadership().map_or(Duration::ZERO, |leadership| self.ask(&leadership))
     }
 }
 
@@ -318,17 +275,10 @@ async fn send(process: usize, inbox: Arc<Mutex<Vec<Call>>>, request: Request<Bod
         Method::PUT => Verb::Update,
         ref other => panic!("the election has no use for {other}"),
     };
-    let bytes = to_bytes(request.into_body(), 1 << 20)
-        .await
-        .expect("a body");
+    let bytes = to_bytes(request.into_body(), 1 << 20).await.expect("a body");
     let body = (!bytes.is_empty()).then(|| serde_json::from_slice(&bytes).expect("a Lease"));
     let (answer, answered) = oneshot::channel();
-    inbox.lock().expect("unpoisoned").push(Call {
-        process,
-        verb,
-        body,
-        answer,
-    });
+    inbox.lock().expect("unpoisoned").push(Call { process, verb, body, answer });
     match answered.await {
         Ok(response) => response,
         Err(_) => std::future::pending().await,
@@ -471,10 +421,7 @@ impl World {
 
     /// Whether each process has read or written the Lease.
     pub fn all_know_the_lease(&self) -> bool {
-        self.processes
-            .iter()
-            .flatten()
-            .all(|process| process.knows_the_lease)
+        self.processes.iter().flatten().all(|process| process.knows_the_lease)
     }
 
     /// When each write landed, the last one last.
@@ -539,11 +486,7 @@ impl World {
     pub fn until(&mut self, limit: Duration, what: &str, so: impl Fn(&Self) -> bool) -> Duration {
         let start = self.now;
         while !so(self) {
-            assert!(
-                self.now < start + limit,
-                "{what}: not within {limit:?}; the record: {:?}",
-                self.store.lease
-            );
+            assert!(self.now < start + limit, "{what}: not within {limit:?}; the record: {:?}", self.store.lease);
             self.tick();
         }
         self.now.saturating_sub(start)
@@ -567,9 +510,7 @@ impl World {
         for parcel in &mut self.parcels {
             if parcel.lands_at.is_some_and(|at| at <= self.now) {
                 parcel.lands_at = None;
-                let (code, body) =
-                    self.store
-                        .carry_out(parcel.call.verb, parcel.call.body.take(), self.now);
+                let (code, body) = self.store.carry_out(parcel.call.verb, parcel.call.body.take(), self.now);
                 parcel.reply.get_or_insert((code, body));
             }
         }
@@ -587,10 +528,7 @@ impl World {
             }
             let status = StatusCode::from_u16(code).expect("a status");
             // Nobody may be waiting any more.
-            let _ = parcel
-                .call
-                .answer
-                .send((status, body.to_string()).into_response());
+            let _ = parcel.call.answer.send((status, body.to_string()).into_response());
         }
     }
 
@@ -598,17 +536,11 @@ impl World {
         for process in self.processes.iter().flatten() {
             let calls = mem::take(&mut *process.inbox.lock().expect("unpoisoned"));
             for call in calls {
-                let fate = if process.cut_off_until > self.now {
-                    Fate::lost()
-                } else {
-                    (self.rule)(&call)
-                };
+                let fate = if process.cut_off_until > self.now { Fate::lost() } else { (self.rule)(&call) };
                 let lands_at = fate.lands.map(|lands| self.now + lands);
                 self.parcels.push(Parcel {
                     lands_at,
-                    answers_at: fate
-                        .answered
-                        .map(|after| lands_at.unwrap_or(self.now) + after),
+                    answers_at: fate.answered.map(|after| lands_at.unwrap_or(self.now) + after),
                     reply: fate.status.map(|code| failure(code, "refused by the test")),
                     call,
                 });

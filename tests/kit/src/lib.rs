@@ -8,9 +8,15 @@ pub mod error;
 pub mod gate;
 /// The real kubectl.
 pub mod kubectl;
+/// Leak-, dead- and lie-seconds of a run.
+pub mod oracle;
 /// Ports that stay ours.
 mod port;
 /// A program as a real child process.
 pub mod process;
 /// What must not outlive this process.
 mod reaper;
+/// The remote, simulated.
+pub mod simulator;
+/// What the statuses of a namespace claim, and when.
+pub mod watch;

@@ -1,0 +1,277 @@
+//! A simulator of the remote API on a loopback port.
+//!
+//! It speaks the calls that pause, resume, read, list, create, change and delete phone lines. Every point that the
+//! remote's documentation leaves open is a [switch](Switches); [faults](Fault) are scripted by route, line and call
+//! number; the [history](Entry) tells what truly happened and when.
+//!
+//! ```no_run
+//! # use std::time::Duration;
+//! # use sarvam_testkit::simulator::{Config, Effect, Fault, Line, LineState, Route, Simulator, Then};
+//! # async fn example() -> std::io::Result<()> {
+//! let remote = Simulator::start(Config::default()).await?;
+//! remote.add_key("org-1", "ws-1", "first", "a-key");
+//! remote.add_line("org-1", "ws-1", Line::new("dep-1").paused());
+//! // The next status call takes effect three seconds late, and its reply is lost.
+//! let after = Duration::from_secs(3);
+//! remote.inject(Fault::on(Route::Status, Effect::Apply { after, then: Then::Drop }).once());
+//! // ... start the operator with --remote-url remote.url() ...
+//! let limit = Duration::from_secs(10);
+//! let active = |line: &Line| line.status == LineState::Active;
+//! remote.wait_until(limit, |state| state.line("dep-1").is_some_and(active)).await.unwrap();
+//! # Ok(())
+//! # }
+//! ```
+
+mod api;
+mod call;
+mod faults;
+mod history;
+mod limits;
+mod line;
+mod pace;
+mod page;
+mod reply;
+mod serve;
+mod state;
+mod switches;
+mod tls;
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+pub use call::Route;
+pub use faults::{Corruption, Effect, Fault, Refusal, Then};
+pub use history::{Arrival, CallId, ClosedBy, Entry, What};
+pub use line::{Action, ConnectionConfig, InboundConfig, Line, LineState};
+pub use state::State;
+pub use switches::{
+    Answer, ErrorForm, Lists, NotFoundBody, PageUri, RateLimit, RetryAfter, ShownStatus, Switches, UpdatedAt,
+};
+pub use tls::Tls;
+
+/// The path below which the API lives, as at the real remote.
+const BASE_PATH: &str = "/api/app-authoring";
+
+/// How a simulator starts.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// A loopback address; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// `None` speaks plain HTTP.
+    pub tls: Option<Tls>,
+    /// The open points.
+    pub switches: Switches,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { listen: (Ipv4Addr::LOCALHOST, 0).into(), tls: None, switches: Switches::default() }
+    }
+}
+
+/// A running simulator. Dropping it closes its port and its connections, and forgets changes that are still on
+/// their way.
+pub struct Simulator {
+    shared: Arc<serve::Shared>,
+    ca_pem: Option<String>,
+    listening: watch::Sender<bool>,
+    listens: watch::Receiver<bool>,
+    serving: JoinHandle<()>,
+}
+
+impl Simulator {
+    /// Starts listening.
+    ///
+    /// # Errors
+    /// An address that isn't loopback, or that can't be bound.
+    pub async fn start(config: Config) -> io::Result<Self> {
+        if !config.listen.ip().is_loopback() {
+            let message = format!(
+                "{} is not a loopback address: the simulator serves this machine only, use 127.0.0.1:0",
+                config.listen
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        let (acceptor, ca_pem) = match config.tls {
+            None => (None, None),
+            Some(tls) => {
+                let (acceptor, ca) = tls::acceptor(tls).map_err(|error| io::Error::other(error.to_string()))?;
+                (Some(acceptor), Some(ca))
+            }
+        };
+        let listener = TcpListener::bind(config.listen).await?;
+        let scheme = if acceptor.is_some() { "https" } else { "http" };
+        let root = format!("{scheme}://{}", listener.local_addr()?);
+        let shared = Arc::new(serve::Shared::new(State::new(config.switches), root));
+        let listening = watch::Sender::new(true);
+        let (report, listens) = watch::channel(true);
+        let gate = serve::Gate { wanted: listening.subscribe(), report };
+        let serving = tokio::spawn(serve::run(listener, acceptor, Arc::clone(&shared), gate));
+        Ok(Self { shared, ca_pem, listening, listens, serving })
+    }
+
+    /// The base URL that the operator gets, the API's path included.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("{}{BASE_PATH}", self.shared.root)
+    }
+
+    /// The URL of the page to look at.
+    #[must_use]
+    pub fn page_url(&self) -> String {
+        format!("{}/", self.shared.root)
+    }
+
+    /// The certificate of the simulator's own authority; `None` without TLS.
+    #[must_use]
+    pub fn ca_pem(&self) -> Option<&str> {
+        self.ca_pem.as_deref()
+    }
+
+    /// Makes a key valid in a workspace. The history tells it by `name`.
+    pub fn add_key(&self, org: &str, workspace: &str, name: &str, key: &str) {
+        self.state().add_key(org, workspace, name, key);
+    }
+
+    /// Makes the key of this name invalid everywhere.
+    ///
+    /// # Panics
+    /// When no valid key has this name.
+    pub fn revoke_key(&self, name: &str) {
+        let was_valid = self.state().revoke_key(name);
+        assert!(was_valid, "there is no valid key named {name}");
+    }
+
+    /// Adds a line that reads show at once, whatever their lag.
+    ///
+    /// # Panics
+    /// When there is or was a line of this id in any workspace.
+    pub fn add_line(&self, org: &str, workspace: &str, line: Line) {
+        self.state().add_line(org, workspace, line);
+    }
+
+    /// The line as it truly is, whatever reads show; `None` where there is none.
+    #[must_use]
+    pub fn line(&self, deployment_id: &str) -> Option<Line> {
+        self.state().line(deployment_id).cloned()
+    }
+
+    /// What `who` does at the dashboard: the state, `updated_by` and `updated_at` change at once.
+    ///
+    /// # Panics
+    /// When there is no such line.
+    pub fn set_from_dashboard(&self, deployment_id: &str, state: LineState, who: &str) {
+        let there = self.state().dashboard(deployment_id, Some(state), who);
+        assert!(there, "there is no line {deployment_id}");
+    }
+
+    /// What `who` does at the dashboard: the line is deleted.
+    ///
+    /// # Panics
+    /// When there is no such line.
+    pub fn remove_line(&self, deployment_id: &str, who: &str) {
+        let there = self.state().dashboard(deployment_id, None, who);
+        assert!(there, "there is no line {deployment_id}");
+    }
+
+    /// Adds a fault behind those in force.
+    pub fn inject(&self, fault: Fault) {
+        self.state().faults.inject(fault);
+    }
+
+    /// Forgets every fault. What they set going goes on: a change on its way still lands.
+    pub fn clear_faults(&self) {
+        self.state().faults.clear();
+    }
+
+    /// Changes switches from now on.
+    pub fn switch(&self, change: impl FnOnce(&mut Switches)) {
+        change(&mut self.state().switches);
+    }
+
+    /// Closes the port and every connection, or opens the same port again. Changes on their way still land.
+    ///
+    /// # Errors
+    /// The port was taken by another process in the meantime.
+    pub async fn set_listening(&self, listening: bool) -> io::Result<()> {
+        self.listening.send_replace(listening);
+        let mut listens = self.listens.clone();
+        match listens.wait_for(|now| *now == listening).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(io::Error::new(
+                io::ErrorKind::AddrInUse,
+                format!("{} was taken while the simulator was away", self.shared.root),
+            )),
+        }
+    }
+
+    /// Everything that happened so far, oldest first.
+    #[must_use]
+    pub fn history(&self) -> Vec<Entry> {
+        self.state().history().to_vec()
+    }
+
+    /// How many calls on this route came in.
+    #[must_use]
+    pub fn calls(&self, route: Route) -> usize {
+        self.state().calls(route)
+    }
+
+    /// Waits until `holds`, which is asked now and after every entry of the history.
+    ///
+    /// # Errors
+    /// It didn't hold within the limit; the error's text shows the end of the history.
+    pub async fn wait_until(&self, limit: Duration, mut holds: impl FnMut(&State) -> bool) -> Result<(), NotInTime> {
+        let mut grown = self.state().grown();
+        let held = async {
+            while !holds(&self.state()) {
+                // The sender lives in the state that `self` holds, so this can't fail.
+                let _ = grown.changed().await;
+            }
+        };
+        tokio::time::timeout(limit, held).await.map_err(|_| {
+            let history = self.history();
+            let last = history.len().saturating_sub(NotInTime::SHOWN);
+            NotInTime { limit, last: history[last..].to_vec() }
+        })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state()
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.serving.abort();
+        self.shared.stop();
+    }
+}
+
+/// What was waited for didn't come.
+#[derive(Debug)]
+pub struct NotInTime {
+    limit: Duration,
+    last: Vec<Entry>,
+}
+
+impl NotInTime {
+    /// How many of the last entries are shown.
+    const SHOWN: usize = 20;
+}
+
+impl fmt::Display for NotInTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not within {:?}; the remote's history ends with", self.limit)?;
+        self.last.iter().try_for_each(|entry| write!(f, "\n  {:.3} {:?}", entry.wall, entry.what))
+    }
+}
+
+impl std::error::Error for NotInTime {}
