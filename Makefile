@@ -11,7 +11,7 @@ help: ## List the targets
 demo: cargo control-plane ## Show a short story on a real API server; on a terminal it stays up until Ctrl-C
 	@[ -x "$(BUILT)/sarvam-demo" ] || echo 'Building the operator and the demo with cargo: a few minutes, once'
 	@cargo build --locked --workspace --bins
-	@"$(BUILT)/sarvam-demo" --operator "$(BUILT)/sarvam-operator"
+	@exec "$(BUILT)/sarvam-demo" --operator "$(BUILT)/sarvam-operator"
 
 test: cargo control-plane lint ## Run every check and every test
 	cargo test --locked --workspace

@@ -22,8 +22,8 @@ pub const WORKSPACE: &str = "ws-1";
 /// The key in `examples/workspace.yaml`.
 const KEY: &str = "sarvam-demo-key";
 const LINES: usize = 5;
-/// How long the API server may take to tell of new kinds.
-const DISCOVERY_LIMIT: Duration = Duration::from_mins(1);
+/// How long what should come at once may take on a crowded machine.
+pub const LIMIT: Duration = Duration::from_mins(1);
 /// How long the operator may take to end: it promises ten seconds.
 const END_LIMIT: Duration = Duration::from_secs(15);
 const POLL: Duration = Duration::from_millis(100);
@@ -55,12 +55,14 @@ impl Stage {
         remote.add_key(ORG, WORKSPACE, "first", KEY);
         (0..LINES).for_each(|n| remote.add_line(ORG, WORKSPACE, Line::example(n)));
         screen.say(&format!(
-            "The simulated remote has {LINES} lines, all answering; look at it here: {}",
+            "The simulated remote has five lines, all answering; look at it here: {}",
             remote.page_url()
         ));
 
         let kubectl = plane.kubectl();
-        run(&screen, &kubectl, &["create", "namespace", NAMESPACE]).await?;
+        run(&screen, &kubectl, &["create", "namespace", NAMESPACE]).await.because(format!(
+            "the demo needs a namespace {NAMESPACE} of its own (an earlier demo's is removed with kubectl delete namespace {NAMESPACE})"
+        ))?;
         let context = format!("--namespace={NAMESPACE}");
         run(&screen, &kubectl, &["config", "set-context", "--current", &context]).await?;
         run(&screen, &kubectl, &["apply", "--server-side", "-f", "crds/"]).await?;
@@ -70,13 +72,14 @@ impl Stage {
         let objects = Objects::new(plane.client(), NAMESPACE);
         let claims = Watch::start(plane.client(), NAMESPACE);
         let url = remote.url();
-        let (flags, more_flags) = (
-            ["run", "--namespace", NAMESPACE, "--lease-namespace", NAMESPACE, "--remote-url", &url],
-            ["--allow-http-loopback", "--doubt-window", "5s", "--settle-window", "1s", "--http-address", "127.0.0.1:0"],
-        );
-        screen.command(&format!("sarvam-operator {} \\\n    {} &", flags.join(" "), more_flags.join(" ")));
+        let flags = [
+            &["run", "--namespace", NAMESPACE, "--lease-namespace", NAMESPACE][..],
+            &["--remote-url", &url, "--allow-http-loopback"],
+            &["--doubt-window", "5s", "--settle-window", "1s", "--http-address", "127.0.0.1:0"],
+        ];
+        screen.command(&format!("sarvam-operator {} &", flags.map(quoted).join(" \\\n    ")));
         let environment = [("KUBECONFIG", plane.kubeconfig())];
-        let operator = Process::spawn(operator, flags.into_iter().chain(more_flags), environment)?;
+        let operator = Process::spawn(operator, flags.concat(), environment)?;
         Ok(Self { screen, remote, objects, claims, operator, plane })
     }
 
@@ -92,6 +95,20 @@ impl Stage {
         let between = kubectl.run(from).await?.success()?;
         let answer = kubectl.run_with_input(to, &between).await?;
         show(&self.screen, answer)
+    }
+
+    /// Waits until the object has an event with this reason: they are written a little after the status.
+    pub async fn event(&self, name: &str, reason: &str) -> Result<()> {
+        let kubectl = self.plane.kubectl();
+        let selector = format!("--field-selector=involvedObject.name={name},reason={reason}");
+        let written = async {
+            while kubectl.run(&["get", "events", &selector, "-o", "name"]).await?.success()?.is_empty() {
+                sleep(POLL).await;
+            }
+            Ok(())
+        };
+        let late = || Error::new(format!("{name} has no event {reason} after {LIMIT:?}"));
+        timeout(LIMIT, written).await.unwrap_or_else(|_| Err(late()))
     }
 
     /// A folder that goes with the control plane.
@@ -192,6 +209,6 @@ async fn discovered(kubectl: &Kubectl) -> Result<()> {
         }
         Ok(())
     };
-    let late = || Error::new(format!("the API server does not tell of the new kinds after {DISCOVERY_LIMIT:?}"));
-    timeout(DISCOVERY_LIMIT, found).await.unwrap_or_else(|_| Err(late()))
+    let late = || Error::new(format!("the API server does not tell of the new kinds after {LIMIT:?}"));
+    timeout(LIMIT, found).await.unwrap_or_else(|_| Err(late()))
 }
