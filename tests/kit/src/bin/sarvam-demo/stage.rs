@@ -45,7 +45,7 @@ impl Stage {
         screen.title("The parts");
         screen.say(
             "A real API server, with the operator's two kinds; a simulated remote with five phone lines; the operator between them. \
-             Nothing leaves this machine.",
+             No call goes to Sarvam.",
         );
         screen.gap();
         let start = ControlPlane::start(Options::default());
@@ -161,6 +161,9 @@ impl Stage {
         };
         if on_users_cluster() {
             self.kubectl(&["delete", "namespace", NAMESPACE, "--wait=false"]).await?;
+            self.screen.say(
+                "The two kinds stay in the cluster; kubectl delete -f crds/ removes them with every object of theirs.",
+            );
         }
         ended
     }
