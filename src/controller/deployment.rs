@@ -54,6 +54,7 @@ pub async fn follow(term: Arc<Term>, key: Key, mailbox: Arc<Mailbox>) {
         fault: String::new(),
         obstacle: String::new(),
         drifted: false,
+        acted: false,
     };
     // What was there before this task subscribed counts as news.
     follower.news.mark_changed();
@@ -101,6 +102,8 @@ struct Follower {
     obstacle: String,
     /// A drift was told and has not been put right yet.
     drifted: bool,
+    /// A call was sent, and its success has not been told yet.
+    acted: bool,
 }
 
 impl Follower {
@@ -340,6 +343,7 @@ impl Follower {
         }
         let Err(fault) = answer else {
             info!(action = action.verb(), edit, "sent");
+            self.acted = true;
             return Event::Sent(Sent::Clean, None);
         };
         warn!(action = action.verb(), edit, fault = fault.message, landed = ?fault.landed, "the call went wrong");
@@ -444,10 +448,11 @@ impl Follower {
             return None;
         }
         let state = self.remote.as_ref().map(|remote| remote.state);
+        let acted = std::mem::take(&mut self.acted);
         Some(match (std::mem::take(&mut self.drifted), state) {
             (true, _) => "DriftCorrected",
-            (false, Some(State::Paused)) => "Paused",
-            (false, Some(State::Active)) => "Resumed",
+            (false, Some(State::Paused)) if acted => "Paused",
+            (false, Some(State::Active)) if acted => "Resumed",
             (false, _) => return None,
         })
     }

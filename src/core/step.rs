@@ -532,9 +532,11 @@ impl Memory {
     }
 
     fn decide(&mut self, settings: &Settings, now: Time) -> Request {
-        let Some(object) = self.object else {
-            return Request::Wait(Time::NEVER);
-        };
+        let Some(object) = self.object else { return Request::Wait(Time::NEVER) };
+        if self.failures == 0 {
+            // The interval may have become shorter since the last look.
+            self.look_at = self.look_at.min(now + settings.sync);
+        }
         if self.in_flight.is_some() {
             return Request::Wait(Time::NEVER);
         }
