@@ -1,6 +1,20 @@
-//! The map of the crate.
+//! sarvam-operator: pauses and resumes phone lines as Kubernetes objects say. This is the map of the crate.
+//!
+//! - [`core`] decides, and does nothing else: the protocol, what answers mean, what statuses tell.
+//! - [`api`] is what users write and read: the Kubernetes types and their rules.
+//! - [`sarvam`] calls the remote and knows nothing of Kubernetes.
+//! - [`controller`] carries out what `core` decides, for one term as leader.
+//! - [`leader`] says whether this process may act.
+//! - [`operator`] is the process: from [`config`] to the end; [`server`], [`metrics`] and [`telemetry`] are its windows.
 
 pub mod api;
+pub mod clock;
+pub mod config;
+pub mod controller;
 pub mod core;
 pub mod leader;
+pub mod metrics;
+pub mod operator;
 pub mod sarvam;
+pub mod server;
+pub mod telemetry;

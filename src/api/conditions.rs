@@ -6,84 +6,37 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::{Value, json};
 
+use crate::core::status::{Conditions, Progress};
+
 /// The most conditions that a status may hold.
 pub const MAX_ITEMS: usize = 16;
 
 /// The longest message, in bytes; what is longer is cut.
 pub const MESSAGE_MAX: usize = 1024;
 
-/// Whether an object is as asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Ready {
-    /// As asked, and certain.
-    True,
-    /// Not as asked.
-    False,
-    /// Not certain.
-    Unknown,
-}
-
-impl Ready {
-    /// Kubernetes' word for it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::True => "True",
-            Self::False => "False",
-            Self::Unknown => "Unknown",
-        }
-    }
-}
-
-/// What the operator is doing about an object that isn't as asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Progress {
-    /// At rest.
-    None,
-    /// It works on it, and will be done by itself.
-    Reconciling,
-    /// A person must act.
-    Stalled,
-}
-
-/// What there is to say about an object at one generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict<'a> {
-    /// Whether it is as asked.
-    pub ready: Ready,
-    /// What is being done about it; Reconciling and Stalled carry the reason and message of Ready.
-    pub progress: Progress,
-    /// Why: one `CamelCase` word from a closed set.
-    pub reason: &'a str,
-    /// Why, and what to do: a short sentence without times, counters or anything else that differs at each try.
-    pub message: &'a str,
-    /// The generation that the verdict is about.
-    pub observed_generation: i64,
-}
-
-/// The conditions that tell `verdict`, given those that stand. `now` becomes the transition time of each whose status changes.
+/// The conditions that tell `told` of one generation, given those that stand. `now` becomes the transition time of each whose status changes.
 ///
 /// Conditions of other types are kept as they are, after ours. The result equals `existing` when there is nothing new to write.
 #[must_use]
-pub fn update(existing: &[Condition], verdict: &Verdict<'_>, now: Timestamp) -> Vec<Condition> {
+pub fn update(existing: &[Condition], told: &Conditions, generation: i64, now: Timestamp) -> Vec<Condition> {
     let condition = |type_: &str, status: &str| Condition {
         type_: type_.to_owned(),
         status: status.to_owned(),
-        reason: verdict.reason.to_owned(),
-        message: cut(verdict.message).to_owned(),
-        observed_generation: Some(verdict.observed_generation),
+        reason: told.reason.to_string(),
+        message: cut(&told.message).to_owned(),
+        observed_generation: Some(generation),
         last_transition_time: existing
             .iter()
             .find(|old| old.type_ == type_ && old.status == status && old.last_transition_time != Time(NEVER))
             .map_or_else(|| to_the_second(now), |old| old.last_transition_time.clone()),
     };
-    let progress = match verdict.progress {
-        Progress::None => None,
+    let progress = match told.progress {
+        Progress::Done => None,
         Progress::Reconciling => Some(condition("Reconciling", "True")),
         Progress::Stalled => Some(condition("Stalled", "True")),
     };
     let others = existing.iter().filter(|old| !["Ready", "Reconciling", "Stalled"].contains(&old.type_.as_str()));
-    let ours = [Some(condition("Ready", verdict.ready.as_str())), progress];
+    let ours = [Some(condition("Ready", told.ready.as_str())), progress];
     ours.into_iter().flatten().chain(others.cloned()).take(MAX_ITEMS).collect()
 }
 
@@ -113,6 +66,7 @@ fn cut(message: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::status::{Reason, Truth};
 
     /// Conditions as text, a line for each: type, status, reason, generation, second of the transition.
     fn text(conditions: &[Condition]) -> String {
@@ -142,79 +96,83 @@ mod tests {
 
     #[test]
     fn the_list_tells_the_verdict_and_keeps_the_time_of_what_stays() {
-        use Progress::{None, Reconciling, Stalled};
-        use Ready::{False, True, Unknown};
+        use Progress::{Done, Reconciling, Stalled};
+        use Truth::{False, True, Unknown};
         // What stands; what is found, at second 100; what then stands.
         let table = [
             (
                 "the first visit",
                 "",
-                (Unknown, Reconciling, "Progressing", 1),
+                (Unknown, Reconciling, Reason::Progressing, 1),
                 "Ready Unknown Progressing 1 100, Reconciling True Progressing 1 100",
             ),
             (
                 "the schema's default has no time of its own",
                 "Ready Unknown Pending 0 0",
-                (Unknown, Reconciling, "Progressing", 1),
+                (Unknown, Reconciling, Reason::Progressing, 1),
                 "Ready Unknown Progressing 1 100, Reconciling True Progressing 1 100",
             ),
             (
                 "done: what was abnormal goes",
                 "Ready Unknown Progressing 1 5, Reconciling True Progressing 1 5",
-                (True, None, "Synced", 1),
+                (True, Done, Reason::Synced, 1),
                 "Ready True Synced 1 100",
             ),
-            ("nothing new", "Ready True Synced 1 5", (True, None, "Synced", 1), "Ready True Synced 1 5"),
+            ("nothing new", "Ready True Synced 1 5", (True, Done, Reason::Synced, 1), "Ready True Synced 1 5"),
             (
                 "a new generation, the same status",
                 "Ready True Synced 1 5",
-                (True, None, "Synced", 2),
+                (True, Done, Reason::Synced, 2),
                 "Ready True Synced 2 5",
             ),
             (
                 "a new reason, the same status",
                 "Ready False RateLimited 1 5, Reconciling True RateLimited 1 6",
-                (False, Reconciling, "RemoteUnavailable", 1),
+                (False, Reconciling, Reason::RemoteUnavailable, 1),
                 "Ready False RemoteUnavailable 1 5, Reconciling True RemoteUnavailable 1 6",
             ),
             (
                 "Reconciling turns to Stalled",
                 "Ready False RateLimited 1 5, Reconciling True RateLimited 1 6",
-                (False, Stalled, "QuotaExhausted", 1),
+                (False, Stalled, Reason::QuotaExhausted, 1),
                 "Ready False QuotaExhausted 1 5, Stalled True QuotaExhausted 1 100",
             ),
             (
                 "Stalled turns to Reconciling",
                 "Ready False QuotaExhausted 1 5, Stalled True QuotaExhausted 1 6",
-                (False, Reconciling, "RateLimited", 1),
+                (False, Reconciling, Reason::RateLimited, 1),
                 "Ready False RateLimited 1 5, Reconciling True RateLimited 1 100",
             ),
             (
                 "a Reconciling that stands as False lends no time to one that is True",
                 "Reconciling False RateLimited 1 5",
-                (False, Reconciling, "RateLimited", 1),
+                (False, Reconciling, Reason::RateLimited, 1),
                 "Ready False RateLimited 1 100, Reconciling True RateLimited 1 100",
             ),
             (
                 "Ready comes first; others are kept and come last",
-                "Audited False Never 1 7, Ready False Refused 1 5",
-                (False, Stalled, "Refused", 1),
-                "Ready False Refused 1 5, Stalled True Refused 1 100, Audited False Never 1 7",
+                "Audited False Never 1 7, Ready False InvalidRequest 1 5",
+                (False, Stalled, Reason::InvalidRequest, 1),
+                "Ready False InvalidRequest 1 5, Stalled True InvalidRequest 1 100, Audited False Never 1 7",
             ),
             (
                 "both abnormal ones at once are put right",
-                "Stalled True Refused 1 5, Reconciling True Refused 1 6",
-                (True, None, "Synced", 1),
+                "Stalled True InvalidRequest 1 5, Reconciling True InvalidRequest 1 6",
+                (True, Done, Reason::Synced, 1),
                 "Ready True Synced 1 100",
             ),
         ];
         let now: Timestamp = "1970-01-01T00:01:40.75Z".parse().unwrap();
-        for (case, existing, (ready, progress, reason, observed_generation), expected) in table {
-            let verdict = Verdict { ready, progress, reason, message: "m", observed_generation };
-            let result = update(&conditions(existing), &verdict, now);
+        for (case, existing, (ready, progress, reason, generation), expected) in table {
+            let told = Conditions { ready, progress, reason, message: "m".into() };
+            let result = update(&conditions(existing), &told, generation, now);
             assert_eq!(text(&result), expected, "{case}");
             let later = now + jiff::SignedDuration::from_secs(60);
-            assert_eq!(update(&result, &verdict, later), result, "{case}: the same verdict again is nothing to write");
+            assert_eq!(
+                update(&result, &told, generation, later),
+                result,
+                "{case}: the same verdict again is nothing to write"
+            );
             let read_back: Vec<Condition> = serde_json::from_value(json!(result)).unwrap();
             assert_eq!(read_back, result, "{case}: what is read back is what was written");
         }
@@ -224,14 +182,8 @@ mod tests {
     fn a_long_message_and_a_long_list_are_cut_to_what_the_schema_allows() {
         let others: Vec<_> = (0..20).map(|n| format!("Other{n} True A 1 5")).collect();
         let message = "ü".repeat(MESSAGE_MAX);
-        let verdict = Verdict {
-            ready: Ready::True,
-            progress: Progress::None,
-            reason: "Synced",
-            message: &message,
-            observed_generation: 1,
-        };
-        let result = update(&conditions(&others.join(", ")), &verdict, Timestamp::UNIX_EPOCH);
+        let told = Conditions { ready: Truth::True, progress: Progress::Done, reason: Reason::Synced, message };
+        let result = update(&conditions(&others.join(", ")), &told, 1, Timestamp::UNIX_EPOCH);
         assert_eq!(result.len(), MAX_ITEMS);
         assert_eq!(result[0].message, "ü".repeat(MESSAGE_MAX / 2));
     }

@@ -5,6 +5,7 @@
 pub mod classify;
 pub mod id;
 pub mod line;
+pub mod owner;
 pub mod status;
 pub mod step;
 pub mod time;

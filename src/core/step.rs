@@ -349,9 +349,10 @@ impl Memory {
             return;
         }
         if object.version <= self.newest {
-            // Late news of the object we follow is no news. Of another one, which takes the line over after a newer
-            // one went, only a read can tell how it is now.
-            self.reread |= self.object.is_none_or(|known| known.uid != object.uid);
+            // Late news of the object we follow is no news, unless a list says that versions have gone back (a restored
+            // backup). Of another one, which takes the line over after a newer one went, only a read can tell how it is.
+            let went_back = source == Source::List && object.version < self.newest;
+            self.reread |= went_back || self.object.is_none_or(|known| known.uid != object.uid);
             if self.object.is_none() {
                 self.object = Some(object);
             }

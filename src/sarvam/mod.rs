@@ -5,3 +5,8 @@ pub mod client;
 mod echo;
 pub mod key;
 pub mod settings;
+
+pub use budget::{Budget, Lane};
+pub use client::Client;
+pub use key::ApiKey;
+pub use settings::Settings;

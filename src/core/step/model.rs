@@ -165,8 +165,7 @@ struct Replica {
     age: u8,
     /// What the dashboard's count was at the last look.
     epoch: u8,
-    /// The watch: what has been delivered last, and what has not been yet.
-    cache: Option<Stored>,
+    /// A leader's watch: what it has not delivered yet.
     queue: VecDeque<Note>,
 }
 
@@ -174,7 +173,7 @@ struct Replica {
 struct World {
     left: Bounds,
     object: Option<Stored>,
-    /// The object one change ago: what a lagging API server may still show.
+    /// The object one edit ago: what a lagging watch may still show.
     before: Option<Stored>,
     uids: u8,
     active: bool,
@@ -204,13 +203,14 @@ enum Move {
     Flip,
     Obstruct(bool),
     Crash(u8),
-    Start {
+    Start(u8),
+    Freeze(u8),
+    Thaw(u8),
+    /// With an old view of the object, or the present one.
+    TakeOver {
         replica: u8,
         stale: bool,
     },
-    Freeze(u8),
-    Thaw(u8),
-    TakeOver(u8),
     HandOver(u8),
     StepDown(u8),
     /// The watch delivers the oldest note, or the newest and skips the rest.
@@ -296,7 +296,8 @@ impl Check {
         }
         let request = memory.decide(&self.settings, NOW);
         if let Event::Noticed(object, _) = event {
-            world.dawdled |= must_go_out(&known, &object) && !matches!(request, Request::Send { .. });
+            world.dawdled |=
+                world.leads(replica) && must_go_out(&known, &object) && !matches!(request, Request::Send { .. });
         }
         world.replicas[r].memory = memory;
         world.replicas[r].age = 0;
@@ -343,21 +344,11 @@ impl Check {
     }
 
     fn notice(&self, world: &mut World, replica: u8, note: Note) {
-        let r = &mut world.replicas[usize::from(replica)];
-        match note {
-            Note::Applied(stored) => {
-                r.cache = Some(stored);
-                if r.leads {
-                    self.drive(world, replica, Event::Noticed(stored.seen(), Source::Watch));
-                }
-            }
-            Note::Deleted(uid) => {
-                r.cache = None;
-                if r.leads {
-                    self.drive(world, replica, Event::Deleted(Uid(u128::from(uid))));
-                }
-            }
-        }
+        let event = match note {
+            Note::Applied(stored) => Event::Noticed(stored.seen(), Source::Watch),
+            Note::Deleted(uid) => Event::Deleted(Uid(u128::from(uid))),
+        };
+        self.drive(world, replica, event);
     }
 
     fn guards(&self, stored: &Stored, write: &Write) -> bool {
@@ -380,9 +371,9 @@ impl Check {
             }
             let next = self.enabled(&world).into_iter().find(|step| match step {
                 Move::Thaw(_)
-                | Move::TakeOver(_)
+                | Move::TakeOver { stale: false, .. }
                 | Move::StepDown(_)
-                | Move::Start { stale: false, .. }
+                | Move::Start(_)
                 | Move::Deliver { last: false, .. }
                 | Move::Wake(_)
                 | Move::Serve(_)
@@ -457,7 +448,6 @@ impl Replica {
             pending: Pending::Idle(Time::NEVER),
             age: 0,
             epoch: 0,
-            cache: None,
             queue: VecDeque::new(),
         }
     }
@@ -473,13 +463,14 @@ impl Replica {
         self.pending = Pending::Idle(Time::NEVER);
         self.age = 0;
         self.epoch = 0;
+        self.queue.clear();
     }
 }
 
 impl World {
     fn new(bounds: Bounds) -> Self {
         let stored = Stored { uid: 1, version: 1, generation: 1, paused: true, suspend: false, claim: None };
-        let mut world = Self {
+        Self {
             left: bounds,
             object: Some(stored),
             before: None,
@@ -494,11 +485,7 @@ impl World {
             replicas: [Replica::new(), Replica::new()],
             obstacle: false,
             dawdled: false,
-        };
-        for replica in &mut world.replicas {
-            replica.queue.push_back(Note::Applied(stored));
         }
-        world
     }
 
     /// Whether the lease is this replica's, and good.
@@ -530,9 +517,12 @@ impl World {
             (None, Some(old)) => Note::Deleted(old.uid),
             (None, None) => return,
         };
-        self.before = self.object;
+        let spec = |stored: Stored| (stored.uid, stored.generation);
+        if self.object.map(spec) != object.map(spec) {
+            self.before = self.object;
+        }
         self.object = object;
-        for replica in self.replicas.iter_mut().filter(|replica| replica.up) {
+        for replica in self.replicas.iter_mut().filter(|replica| replica.leads) {
             replica.queue.push_back(note);
         }
     }
@@ -588,7 +578,6 @@ impl World {
         for replica in &self.replicas {
             versions.push(u8::try_from(replica.memory.newest.0).unwrap());
             versions.extend(replica.memory.object.map(|object| u8::try_from(object.version.0).unwrap()));
-            versions.extend(replica.cache.map(|stored| stored.version));
             versions.extend(replica.queue.iter().filter_map(|note| match note {
                 Note::Applied(stored) => Some(stored.version),
                 Note::Deleted(_) => None,
@@ -627,9 +616,6 @@ impl World {
             rank64(&mut replica.memory.newest);
             if let Some(object) = &mut replica.memory.object {
                 rank64(&mut object.version);
-            }
-            if let Some(stored) = &mut replica.cache {
-                rank(&mut stored.version);
             }
             for note in &mut replica.queue {
                 if let Note::Applied(stored) = note {
@@ -729,10 +715,7 @@ impl Model for Check {
         for (r, replica) in world.replicas.iter().enumerate() {
             let id = u8::try_from(r).unwrap();
             if !replica.up {
-                moves.push(Move::Start { replica: id, stale: false });
-                if world.before.is_some() {
-                    moves.push(Move::Start { replica: id, stale: true });
-                }
+                moves.push(Move::Start(id));
                 continue;
             }
             if left.crashes > 0 {
@@ -753,10 +736,13 @@ impl Model for Check {
                 late = true;
             }
             if !replica.leads && (world.holder.is_none() || world.lease == 0) {
-                moves.push(Move::TakeOver(id));
+                moves.push(Move::TakeOver { replica: id, stale: false });
+                if world.before.is_some() {
+                    moves.push(Move::TakeOver { replica: id, stale: true });
+                }
             }
             let waits = matches!(replica.pending, Pending::Idle(_) | Pending::Looking { .. });
-            if !replica.queue.is_empty() && (waits || !replica.leads) {
+            if !replica.queue.is_empty() && waits {
                 moves.push(Move::Deliver { replica: id, last: false });
                 if replica.queue.len() > 1 {
                     moves.push(Move::Deliver { replica: id, last: true });
@@ -900,16 +886,9 @@ impl Model for Check {
                 replica.forget();
                 replica.up = false;
                 replica.frozen = false;
-                replica.cache = None;
-                replica.queue.clear();
                 world.orphan(id);
             }
-            Move::Start { replica, stale } => {
-                let queue = last.before.filter(|_| stale).into_iter().chain(last.object).map(Note::Applied).collect();
-                let replica = &mut world.replicas[usize::from(replica)];
-                replica.up = true;
-                replica.queue = queue;
-            }
+            Move::Start(id) => world.replicas[usize::from(id)].up = true,
             Move::Freeze(id) => {
                 world.left.freezes -= 1;
                 world.replicas[usize::from(id)].frozen = true;
@@ -918,7 +897,7 @@ impl Model for Check {
                 world.replicas[usize::from(id)].frozen = false;
                 self.settle(&mut world, id);
             }
-            Move::TakeOver(id) => {
+            Move::TakeOver { replica: id, stale } => {
                 world.holder = Some(id);
                 world.lease = LEASE;
                 let first = !world.led || self.variant == Variant::TrustAfterTakeOver;
@@ -928,11 +907,15 @@ impl Model for Check {
                 replica.leads = true;
                 replica.memory = if first { Memory::first() } else { Memory::inherited(&self.settings, NOW) };
                 replica.memory.quorum = self.variant == Variant::NoQuorumRead;
-                let cache = replica.cache;
+                let shown = if stale { last.before } else { last.object };
+                if stale {
+                    let deleted = last.before.map(|old| Note::Deleted(old.uid));
+                    replica.queue.extend(last.object.map(Note::Applied).or(deleted));
+                }
                 if world.obstacle {
                     self.drive(&mut world, id, Event::Hindered(Some(Obstacle::SecretNotFound)));
                 }
-                if let Some(stored) = cache {
+                if let Some(stored) = shown {
                     self.drive(&mut world, id, Event::Noticed(stored.seen(), Source::Watch));
                 }
             }
@@ -1087,7 +1070,7 @@ impl World {
 /// Runs the check and returns the properties that it found broken, with the length of the way there.
 fn broken(check: Check) -> Vec<(&'static str, usize)> {
     let (variant, bounds, started) = (check.variant, check.bounds, Instant::now());
-    let checker = check.checker().threads(2).target_state_count(4_000_000).spawn_bfs().join();
+    let checker = check.checker().threads(2).target_state_count(12_000_000).spawn_bfs().join();
     let mut broken = Vec::new();
     for (name, path) in checker.discoveries() {
         if variant == Variant::Real {

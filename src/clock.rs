@@ -1,0 +1,41 @@
+//! The monotonic clock of this process, as the core's [`Time`].
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::core::time::Time;
+
+/// Counts from its own start. Clones agree.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    /// A clock that shows zero now.
+    #[must_use]
+    pub fn start() -> Self {
+        Self { start: Instant::now() }
+    }
+
+    /// The present moment.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.at(Instant::now())
+    }
+
+    /// A moment as the core sees it.
+    #[must_use]
+    pub fn at(&self, instant: Instant) -> Time {
+        Time(0) + instant.saturating_duration_since(self.start)
+    }
+
+    /// Waits until `time`; for ever if that is [`Time::NEVER`].
+    pub async fn wait_until(&self, time: Time) {
+        match self.start.checked_add(Duration::from_millis(time.0)) {
+            Some(instant) if time != Time::NEVER => tokio::time::sleep_until(instant).await,
+            _ => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Kubernetes Events: one for each transition that a person may want to know of.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{
+    Client,
+    runtime::events::{Event, EventType, Recorder, Reporter},
+};
+use tracing::debug;
+
+use super::in_time;
+use crate::core::status::{Conditions, Progress, Reason, Truth};
+
+/// The longest note that the API server takes, in bytes.
+const NOTE_MAX: usize = 1024;
+
+/// Publishes events in the background. One that can't be published is only logged: it must never hold up a line.
+#[derive(Clone)]
+pub struct Events {
+    recorder: Recorder,
+}
+
+impl Events {
+    /// Events of this process, named `instance`.
+    #[must_use]
+    pub fn new(client: Client, instance: String) -> Self {
+        let reporter = Reporter { controller: "sarvam-operator".into(), instance: Some(instance) };
+        Self { recorder: Recorder::new(client, reporter) }
+    }
+
+    /// Tells of `now`, where it is news after `before` (the reason that stood).
+    pub fn transition(&self, object: ObjectReference, before: Option<&str>, now: &Conditions, named: Option<&str>) {
+        let passing = matches!(now.reason, Reason::Pending | Reason::Progressing | Reason::AwaitingConfirmation);
+        let reason = named.map_or_else(|| now.reason.to_string(), ToOwned::to_owned);
+        if passing || before == Some(now.reason.to_string().as_str()) {
+            return;
+        }
+        let good = now.ready == Truth::True && now.progress == Progress::Done;
+        let event = Event {
+            type_: if good { EventType::Normal } else { EventType::Warning },
+            action: reason.clone(),
+            reason,
+            note: Some(now.message[..now.message.floor_char_boundary(NOTE_MAX)].to_owned()),
+            secondary: None,
+        };
+        let recorder = self.recorder.clone();
+        tokio::spawn(async move {
+            if let Err(error) = in_time(recorder.publish(&event, &object)).await {
+                debug!(%error, reason = event.reason, "an Event could not be published");
+            }
+        });
+    }
+}

@@ -1,0 +1,265 @@
+//! Carries out what the core decides: watches the objects, makes the calls, writes the statuses.
+//!
+//! Two watches feed [`cluster::Cluster`], what this process knows of the API server. Each `Deployment` object has a
+//! [`deployment`] task that runs the step function of its line, and each `Workspace` a [`workspace`] task that keeps its
+//! key. A task that panics or hangs holds up its own line only.
+
+mod cluster;
+mod deployment;
+mod events;
+mod merge_patch;
+mod workspace;
+
+pub use events::Events;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::{Stream, StreamExt};
+use kube::{
+    Api, Client, Resource,
+    core::DeserializeGuard,
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+use tokio::{
+    sync::{Semaphore, watch},
+    task::JoinSet,
+};
+use tracing::warn;
+
+use self::cluster::{Cluster, Key, Seen};
+use crate::{
+    api::{Deployment, Workspace},
+    clock::Clock,
+    core::{
+        id::LineId,
+        step::{self, Memory, Source},
+    },
+    leader::Leadership,
+    metrics::Metrics,
+    sarvam,
+    server::Readiness,
+};
+
+/// How many requests to the API server are under way at once, watches and lists apart.
+const API_REQUESTS: usize = 16;
+
+/// How long one request to the API server may take.
+const API_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The longest a watch is left open. Load balancers drop silent connections without a word after some minutes.
+const WATCH_SECONDS: u32 = 200;
+
+/// What all tasks of one term share.
+pub struct Context {
+    /// The API server.
+    pub kube: Client,
+    /// The only namespace to look at; `None`: all.
+    pub namespace: Option<String>,
+    /// The remote.
+    pub remote: sarvam::Client,
+    /// How long one call to the remote may take in all.
+    pub call_timeout: Duration,
+    /// The protocol's windows and paces; `sync` is each Workspace's own.
+    pub protocol: step::Settings,
+    /// The clock that the core's times are of.
+    pub clock: Clock,
+    /// Whether this process may still act.
+    pub leadership: Leadership,
+    /// Whether another process may have led before.
+    pub inherited: bool,
+    /// True from SIGTERM on: no new call.
+    pub stopping: watch::Receiver<bool>,
+    /// The process's metrics.
+    pub metrics: Metrics,
+    /// Publishes Kubernetes Events.
+    pub events: Events,
+}
+
+/// One term as leader.
+struct Term {
+    context: Context,
+    cluster: Cluster,
+    /// What is remembered of each line, from the first object that named it to the end of the term. It outlives
+    /// objects: calls for a line may still be on their way when its object is gone.
+    lines: Mutex<HashMap<LineId, Arc<tokio::sync::Mutex<Memory>>>>,
+    api_requests: Semaphore,
+}
+
+impl Term {
+    /// The memory of a line, made when it is first asked for.
+    fn memory(&self, line: &LineId) -> Arc<tokio::sync::Mutex<Memory>> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(lines.entry(line.clone()).or_insert_with(|| Arc::new(tokio::sync::Mutex::new(self.new_memory()))))
+    }
+
+    fn new_memory(&self) -> Memory {
+        let Context { inherited, protocol, clock, .. } = &self.context;
+        if *inherited { Memory::inherited(protocol, clock.now()) } else { Memory::first() }
+    }
+
+    /// Whether nothing may be begun any more.
+    fn is_over(&self) -> bool {
+        *self.context.stopping.borrow() || self.context.leadership.remaining().is_zero()
+    }
+
+    fn api<K>(&self, namespace: &str) -> Api<K>
+    where
+        K: Resource<Scope = kube::core::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        Api::namespaced(self.context.kube.clone(), namespace)
+    }
+}
+
+/// Works until the term ends or the process is told to stop, and returns when nothing is under way any more.
+///
+/// `readiness` becomes [`Readiness::Leading`] when everything has been listed.
+pub async fn run(context: Context, readiness: &watch::Sender<Readiness>) {
+    let leadership = context.leadership.clone();
+    let mut stopping = context.stopping.clone();
+    let drain = context.call_timeout.min(Duration::from_secs(8));
+    let term = Arc::new(Term {
+        context,
+        cluster: Cluster::default(),
+        lines: Mutex::default(),
+        api_requests: Semaphore::new(API_REQUESTS),
+    });
+    let mut tasks = JoinSet::new();
+    tokio::select! {
+        () = dispatch(&term, &mut tasks, readiness) => {}
+        () = leadership.ended() => warn!("the lease is lost: this process stops acting"),
+        _ = stopping.wait_for(|stopping| *stopping) => {
+            // Tasks see it too and end after the call that they are in.
+            let _ = tokio::time::timeout(drain, async { while tasks.join_next().await.is_some() {} }).await;
+        }
+    }
+    readiness.send_replace(Readiness::Starting);
+    tasks.shutdown().await;
+}
+
+/// Hands what the watches bring to the tasks.
+async fn dispatch(term: &Arc<Term>, tasks: &mut JoinSet<()>, readiness: &watch::Sender<Readiness>) {
+    let mut deployments = std::pin::pin!(notes::<Deployment>(&term.context));
+    let mut workspaces = std::pin::pin!(notes::<Workspace>(&term.context));
+    // No object is judged before its Workspace can be known.
+    let (mut listed_deployments, mut listed_workspaces) = (false, false);
+    loop {
+        tokio::select! {
+            Some(note) = workspaces.next() => match note {
+                Note::Seen(DeserializeGuard(Ok(workspace)), _) => {
+                    if let Some(account) = term.cluster.put_workspace(workspace) {
+                        tasks.spawn(workspace::keep(Arc::clone(term), account));
+                    }
+                }
+                Note::Seen(DeserializeGuard(Err(invalid)), _) => {
+                    let key = Key::of(&invalid.metadata);
+                    warn!(workspace = %key, error = %invalid.error, "this Workspace breaks its schema and counts as missing");
+                    term.cluster.remove_workspace(&key);
+                }
+                Note::Gone(key) => term.cluster.remove_workspace(&key),
+                Note::Listed => listed_workspaces = true,
+            },
+            Some(note) = deployments.next() => match note {
+                Note::Seen(guard, source) => {
+                    let seen = Seen::from(guard);
+                    let key = Key::of(&seen.meta);
+                    if let Some(mailbox) = term.cluster.put_deployment(&key, seen, source) {
+                        tasks.spawn(deployment::follow(Arc::clone(term), key, mailbox));
+                    }
+                }
+                Note::Gone(key) => term.cluster.remove_deployment(&key),
+                Note::Listed => listed_deployments = true,
+            },
+            Some(ended) = tasks.join_next() => {
+                if let Err(error) = ended {
+                    // Tasks catch their own panics: this is the end of the rope.
+                    term.context.metrics.panics.inc();
+                    tracing::error!(%error, "a task ended that must not");
+                }
+                continue;
+            }
+        }
+        if listed_deployments && listed_workspaces && *readiness.borrow() != Readiness::Leading {
+            term.cluster.open();
+            readiness.send_replace(Readiness::Leading);
+        }
+    }
+}
+
+/// What a watch brings.
+enum Note<K> {
+    Seen(DeserializeGuard<K>, Source),
+    Gone(Key),
+    /// The first list is complete.
+    Listed,
+}
+
+/// The objects of a kind, from a quorum list that begins now and the watch that follows. Never ends: errors are logged
+/// and tried again.
+fn notes<K>(context: &Context) -> impl Stream<Item = Note<K>> + use<K>
+where
+    K: Resource<Scope = kube::core::NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + std::fmt::Debug
+        + Send
+        + 'static,
+    K::DynamicType: Default + Clone,
+{
+    let api: Api<DeserializeGuard<K>> = match &context.namespace {
+        Some(namespace) => Api::namespaced(context.kube.clone(), namespace),
+        None => Api::all(context.kube.clone()),
+    };
+    let kind = K::kind(&K::DynamicType::default()).into_owned();
+    let mut known: HashSet<Key> = HashSet::new();
+    let mut listing: HashSet<Key> = HashSet::new();
+    watcher(api, watcher::Config::default().timeout(WATCH_SECONDS)).default_backoff().flat_map(move |event| {
+        let mut notes = Vec::new();
+        match event {
+            Ok(watcher::Event::Init) => listing.clear(),
+            Ok(watcher::Event::InitApply(object)) => {
+                listing.insert(Key::of(object.meta()));
+                notes.push(Note::Seen(object, Source::List));
+            }
+            Ok(watcher::Event::InitDone) => {
+                notes.extend(known.difference(&listing).cloned().map(Note::Gone));
+                known = std::mem::take(&mut listing);
+                notes.push(Note::Listed);
+            }
+            Ok(watcher::Event::Apply(object)) => {
+                known.insert(Key::of(object.meta()));
+                notes.push(Note::Seen(object, Source::Watch));
+            }
+            Ok(watcher::Event::Delete(object)) => {
+                let key = Key::of(object.meta());
+                known.remove(&key);
+                notes.push(Note::Gone(key));
+            }
+            Err(error) => warn!(kind, error = %error, "the watch failed and is tried again"),
+        }
+        futures::stream::iter(notes)
+    })
+}
+
+/// What an error of the API server comes to, for a person.
+fn reason_of(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("HTTP {}: {}", status.code, status.message),
+        other => other.to_string(),
+    }
+}
+
+/// Ends a request to the API server that takes too long.
+async fn in_time<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
+    tokio::time::timeout(API_TIMEOUT, request)
+        .await
+        .unwrap_or_else(|_| Err(kube::Error::Service("the API server did not answer in time".into())))
+}

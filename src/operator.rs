@@ -1,0 +1,148 @@
+//! `sarvam-operator run`: from the flags to the end of the process.
+
+use std::{fs, time::Duration};
+
+use kube::{Client, Config};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+use tracing::{info, warn};
+
+use crate::{
+    api,
+    clock::Clock,
+    config::Run,
+    controller::{self, Context},
+    leader::{self, Election},
+    metrics::Metrics,
+    sarvam,
+    server::{self, Readiness},
+};
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// One sentence for a person: what is wrong and the way out.
+pub async fn run(flags: Run) -> Result<(), String> {
+    flags.check()?;
+    let remote = remote(&flags)?;
+    let mut config = Config::infer().await.map_err(|error| {
+        format!("No way to the Kubernetes API server is known: set KUBECONFIG, or run in a pod with a service account. ({error})")
+    })?;
+    // The protocol tries again by itself, and the API server is on the inside of any proxy.
+    config.default_retry = false;
+    config.proxy_url = None;
+    let lease_namespace = flags.lease_namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+    let url = config.cluster_url.to_string();
+    let kube = Client::try_from(config).map_err(|error| format!("The Kubernetes client can't be made: {error}."))?;
+    let listener = server::bind(flags.http_address).await?;
+    if let Ok(address) = listener.local_addr() {
+        info!(%address, "serving /healthz, /readyz and /metrics");
+    }
+    check_crds(&kube, &url).await?;
+
+    let stopping = stop_on_signal()?;
+    let metrics = Metrics::default();
+    let (readiness, ready) = watch::channel(Readiness::Starting);
+    let http = tokio::spawn(server::serve(listener, metrics.clone(), ready));
+    let mut lease = leader::Settings::new(lease_namespace, flags.lease_name.clone());
+    lease.lease_duration = flags.lease_duration;
+    let identity = lease.identity.clone();
+    let mut election = Election::new(kube.clone(), lease);
+    let events = controller::Events::new(kube.clone(), identity);
+    let clock = Clock::start();
+    info!(version = env!("CARGO_PKG_VERSION"), namespace = flags.namespace.as_deref().unwrap_or("(all)"), "started");
+
+    while !*stopping.borrow() {
+        readiness.send_replace(Readiness::StandingBy);
+        let mut stopped = stopping.clone();
+        let term = tokio::select! {
+            term = election.acquire() => term,
+            _ = stopped.wait_for(|stopping| *stopping) => break,
+        };
+        readiness.send_replace(Readiness::Starting);
+        metrics.leader.set(1);
+        info!(first = term.first_ever(), "leading");
+        let context = Context {
+            kube: kube.clone(),
+            namespace: flags.namespace.clone(),
+            remote: remote.clone(),
+            call_timeout: flags.call_timeout,
+            protocol: flags.protocol(),
+            clock,
+            leadership: term.leadership().clone(),
+            inherited: !term.first_ever(),
+            stopping: stopping.clone(),
+            metrics: metrics.clone(),
+            events: events.clone(),
+        };
+        controller::run(context, &readiness).await;
+        metrics.leader.set(0);
+        if *stopping.borrow() && tokio::time::timeout(Duration::from_secs(1), term.release()).await.is_err() {
+            warn!("the Lease could not be given up in time; it runs out by itself");
+        }
+    }
+    http.abort();
+    info!("stopped");
+    Ok(())
+}
+
+fn remote(flags: &Run) -> Result<sarvam::Client, String> {
+    let extra_ca_pem = match &flags.remote_ca_file {
+        Some(file) => Some(fs::read(file).map_err(|error| {
+            format!("--remote-ca-file {} can't be read: {error}. Name a file with certificates in PEM.", file.display())
+        })?),
+        None => None,
+    };
+    let settings = sarvam::Settings {
+        base_url: flags.remote_url.clone(),
+        allow_http_loopback: flags.allow_http_loopback,
+        extra_ca_pem,
+        call_timeout: flags.call_timeout,
+        use_proxy: flags.use_proxy,
+    };
+    sarvam::Client::new(&settings).map_err(|error| format!("{error}."))
+}
+
+/// The API server must know both kinds. Asked through discovery, which everybody may.
+async fn check_crds(kube: &Client, url: &str) -> Result<(), String> {
+    let group = format!("{}/{}", api::GROUP, api::VERSION);
+    let missing = || {
+        format!(
+            "The CustomResourceDefinitions of {group} are missing: run `sarvam-operator crds | kubectl apply --server-side -f -`, then start again."
+        )
+    };
+    match kube.list_api_group_resources(&group).await {
+        Ok(list) if ["deployments", "workspaces"].iter().all(|it| list.resources.iter().any(|r| r.name == *it)) => {
+            Ok(())
+        }
+        Ok(_) => Err(missing()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Err(missing()),
+        Err(error) => Err(format!(
+            "The Kubernetes API server at {url} can't be asked for {group}: {error}. Check KUBECONFIG and that the server is up."
+        )),
+    }
+}
+
+/// True from the first SIGTERM or SIGINT on. A second one ends the process at once.
+fn stop_on_signal() -> Result<watch::Receiver<bool>, String> {
+    let (stop, stopping) = watch::channel(false);
+    let listen = |kind| signal(kind).map_err(|error| format!("Signals can't be handled: {error}."));
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        let mut signalled = async || {
+            tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            }
+        };
+        let name = signalled().await;
+        info!(signal = name, "stopping: no new call; the ones under way end first");
+        stop.send_replace(true);
+        signalled().await;
+        std::process::exit(1);
+    });
+    Ok(stopping)
+}
