@@ -40,7 +40,7 @@ async fn a_line_is_paused_resumed_and_paused_again() {
 async fn a_first_install_is_ready_at_once() {
     scenario("first", async |stage| {
         stage.line("dep-1");
-        stage.launch(Launch::default().flag("--doubt-window", "1h"));
+        stage.launch(Launch::default().flag("--doubt-window", "1h").flag("--lease-duration", "1m"));
         stage.apply("support-line", "dep-1", true).await;
         stage.ready("support-line").await;
     })

@@ -429,10 +429,28 @@ impl Stage {
         self.recorder.wait(Kind::Deployment, name, what, newest).await
     }
 
-    /// Waits until the conditions of a Deployment object say this of its newest edit, in the words of [`verdict`]:
-    /// `True - Synced`, `False Stalled SecretNotFound`.
+    /// Waits until the conditions of a Deployment object say this of its newest edit, in the last words of [`verdict`]:
+    /// `True - Synced`, `False Stalled SecretNotFound`, or only `SecretNotFound`.
     pub async fn says(&self, name: &str, words: &str) -> Value {
-        self.until(name, words, |object| verdict(object) == words).await
+        self.until(name, words, |object| verdict(object).ends_with(words)).await
+    }
+
+    /// Everything that the conditions of a Deployment object have said of its newest edit, in the words of [`verdict`].
+    pub fn said(&self, name: &str) -> Vec<String> {
+        let newest = self.known(name).generation;
+        let versions = self.recorder.of(Kind::Deployment, name).into_iter();
+        let of_newest = versions.filter(|object| object["metadata"]["generation"].as_i64() == Some(newest));
+        of_newest.map(|object| verdict(&object)).collect()
+    }
+
+    /// Waits until the conditions of a Deployment object have said this of its newest edit, now or before.
+    pub async fn has_said(&self, name: &str, words: &str) {
+        self.until(name, words, |_| self.said(name).iter().any(|said| said == words)).await;
+    }
+
+    /// Everything that the conditions of the Workspace object have said.
+    pub fn workspace_said(&self) -> Vec<String> {
+        self.recorder.of(Kind::Workspace, WORKSPACE).iter().map(verdict).collect()
     }
 
     /// Waits until a Deployment object is Ready at its newest edit, and returns it. Its line is as asked then.
@@ -445,9 +463,9 @@ impl Stage {
         object
     }
 
-    /// Waits until the conditions of the Workspace object say this, in the words of [`verdict`].
+    /// Waits until the conditions of the Workspace object say this, in the last words of [`verdict`].
     pub async fn workspace_says(&self, words: &str) -> Value {
-        self.recorder.wait(Kind::Workspace, WORKSPACE, words, |object| verdict(object) == words).await
+        self.until_workspace(words, |object| verdict(object).ends_with(words)).await
     }
 
     /// Waits until the Workspace object is so, and returns it.

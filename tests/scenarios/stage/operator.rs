@@ -30,7 +30,7 @@ impl Default for Launch {
             ("--doubt-window", "3s"),
             ("--settle-window", "500ms"),
             ("--freeze-window", "1s"),
-            ("--missing-grace", "3s"),
+            ("--missing-grace", "5s"),
             ("--http-address", "127.0.0.1:0"),
             ("--log-format", "text"),
         ];
