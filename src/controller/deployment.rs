@@ -68,9 +68,6 @@ pub async fn follow(term: Arc<Term>, key: Key, mailbox: Arc<Mailbox>) {
         follower.term.context.metrics.panics.inc();
         request = follower.step(Event::Interrupted);
     }
-    if let Some(account) = &follower.account {
-        account.count(&follower.key, None);
-    }
     follower.term.context.metrics.forget(&follower.key.to_string());
 }
 
@@ -225,14 +222,6 @@ impl Follower {
     }
 
     fn move_to_account(&mut self, account: Option<Arc<Account>>) {
-        let same = match (&self.account, &account) {
-            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
-            (None, None) => true,
-            _ => false,
-        };
-        if let Some(old) = self.account.as_ref().filter(|_| !same) {
-            old.count(&self.key, None);
-        }
         if let Some(account) = &account {
             // Lines of one Workspace drift apart, so that they don't all look at once.
             let spread = self.seen.as_ref().map_or(50, |seen| u32::try_from(seen.uid().0 % 101).unwrap_or(50));
@@ -429,9 +418,6 @@ impl Follower {
     }
 
     fn told(&self, verdict: Verdict) {
-        if let Some(account) = &self.account {
-            account.count(&self.key, Some(verdict.claims()));
-        }
         self.term.context.metrics.told(&self.key.to_string(), verdict);
     }
 
