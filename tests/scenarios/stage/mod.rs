@@ -250,19 +250,6 @@ impl Stage {
         Api::<Lease>::namespaced(self.client(), &self.namespace).get_opt(LEASE).await.unwrap()
     }
 
-    /// Waits until the Lease names a holder other than `before`, and returns the holder.
-    pub async fn leader_after(&self, before: &str) -> String {
-        let deadline = Instant::now() + LIMIT;
-        loop {
-            let holder = self.lease().await.and_then(|lease| lease.spec?.holder_identity).unwrap_or_default();
-            if !holder.is_empty() && holder != before {
-                return holder;
-            }
-            assert!(Instant::now() < deadline, "after {LIMIT:?} the Lease is held by {holder:?}, before by {before:?}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-
     // Keys.
 
     /// A key that nobody has had before; it must not be seen anywhere.
@@ -526,7 +513,9 @@ impl Stage {
             rules::check(&object);
             told.push(("an object".to_owned(), object.to_string()));
         }
-        rules::check_transitions(&self.recorder.all());
+        if !self.recorder.has_gaps() {
+            rules::check_transitions(&self.recorder.all());
+        }
         for event in self.events().await {
             told.push(("an event".to_owned(), event.to_string()));
         }

@@ -48,12 +48,6 @@ impl Launch {
         self
     }
 
-    /// Without a flag.
-    pub fn without(mut self, flag: &str) -> Self {
-        self.flags.remove(flag);
-        self
-    }
-
     /// With another way to the API server.
     pub fn kubeconfig(mut self, path: PathBuf) -> Self {
         self.kubeconfig = Some(path);
