@@ -268,9 +268,8 @@ impl Cluster {
     /// How many objects name a Workspace, and how many of them are Ready; `None`: not everything has been listed yet.
     pub fn lines(&self, workspace: &Key) -> Option<Lines> {
         let inner = self.inner();
-        let of_it = || {
-            inner.deployments.iter().filter(|(key, (seen, _))| seen.workspace(key).as_ref() == Some(workspace))
-        };
+        let of_it =
+            || inner.deployments.iter().filter(|(key, (seen, _))| seen.workspace(key).as_ref() == Some(workspace));
         let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
         inner.open.then(|| Lines {
             total: count(of_it().count()),

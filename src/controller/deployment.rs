@@ -53,6 +53,7 @@ pub async fn follow(term: Arc<Term>, key: Key, mailbox: Arc<Mailbox>) {
         remote: None,
         fault: String::new(),
         obstacle: String::new(),
+        told: None,
         drifted: false,
     };
     // What was there before this task subscribed counts as news.
@@ -96,6 +97,8 @@ struct Follower {
     /// What the last failed call said.
     fault: String,
     obstacle: String,
+    /// The verdict last told, and the status that it was told in.
+    told: Option<(Verdict, DeploymentStatus)>,
     /// A drift was told and has not been put right yet.
     drifted: bool,
 }
@@ -109,6 +112,10 @@ impl Follower {
             }
             let urgent = self.news.borrow().1;
             let event = match request {
+                Request::Wait(_) if self.would_tell_otherwise() => {
+                    self.told = None;
+                    Some(Event::Reworded)
+                }
                 Request::Wait(until) => {
                     let clock = self.term.context.clock;
                     let mut stopping = self.term.context.stopping.clone();
@@ -169,6 +176,7 @@ impl Follower {
             self.step(Event::Deleted(uid));
             self.seen = None;
             self.remote = None;
+            self.told = None;
             inbox.seen.as_ref()?;
         }
         if let Some((seen, source)) = inbox.seen {
@@ -384,7 +392,7 @@ impl Follower {
         let Some(seen) = self.seen.clone() else { return Told::Gone };
         let (status, conditions) = self.status(&seen, verdict);
         if status == seen.status {
-            self.told(verdict);
+            self.told(verdict, status);
             return Told::Written(seen.object().version);
         }
         let patch = json!({
@@ -405,7 +413,7 @@ impl Follower {
                 info!(reason = %conditions.reason, message = conditions.message, "told");
                 let version = written.object().version;
                 self.seen = Some(Arc::new(written));
-                self.told(verdict);
+                self.told(verdict, status);
                 Told::Written(version)
             }
             Err(kube::Error::Api(status)) if status.code == 409 => Told::Outdated,
@@ -417,7 +425,14 @@ impl Follower {
         }
     }
 
-    fn told(&self, verdict: Verdict) {
+    /// Whether the verdict last told has another message or other facts by now.
+    fn would_tell_otherwise(&self) -> bool {
+        let (Some(seen), Some((verdict, status))) = (&self.seen, &self.told) else { return false };
+        self.status(seen, *verdict).0 != *status
+    }
+
+    fn told(&mut self, verdict: Verdict, status: DeploymentStatus) {
+        self.told = Some((verdict, status));
         self.term.context.metrics.told(&self.key.to_string(), verdict);
     }
 
