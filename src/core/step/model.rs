@@ -686,6 +686,9 @@ impl Replica {
         for time in [&mut memory.read_at, &mut memory.look_at, &mut memory.hold] {
             *time = (*time).max(PAST);
         }
+        if let Pending::Idle(until) = &mut self.pending {
+            *until = (*until).max(PAST);
+        }
         if let Some((_, until)) = &mut memory.settling {
             *until = (*until).max(PAST);
         }
@@ -1127,7 +1130,7 @@ fn the_protocol_holds() {
     for bounds in [
         Bounds { edits: 1, losses: 1, crashes: 1, ..NONE },
         Bounds { edits: 2, losses: 1, ..NONE },
-        Bounds { edits: 1, losses: 1, freezes: 1, ..NONE },
+        Bounds { edits: 1, freezes: 1, ..NONE },
         Bounds { edits: 1, losses: 1, handovers: 1, ..NONE },
         Bounds { edits: 1, losses: 1, deletions: 1, ..NONE },
         Bounds { edits: 1, losses: 1, flips: 1, ..NONE },
