@@ -3,4 +3,6 @@
 //! All scenarios share one control plane; each has a namespace, a simulated remote and operators of its own.
 
 mod line;
+mod remote_faults;
 mod stage;
+mod storms;

@@ -308,13 +308,23 @@ impl Stage {
 
     /// Creates the Workspace object.
     pub async fn create_workspace(&self) {
+        self.create_workspace_of(WORKSPACE, WORKSPACE_ID).await;
+    }
+
+    /// Creates a Workspace object for another remote workspace of the same id, where the first key is good too.
+    pub async fn another_workspace(&self, name: &str) {
+        self.remote.add_key(ORG, name, "first", &self.first_key());
+        self.create_workspace_of(name, name).await;
+    }
+
+    async fn create_workspace_of(&self, name: &str, id: &str) {
         let workspace = json!({
             "apiVersion": "agents.sarvam.ai/v1alpha1",
             "kind": "Workspace",
-            "metadata": {"name": WORKSPACE},
+            "metadata": {"name": name},
             "spec": {
                 "orgID": ORG,
-                "workspaceID": WORKSPACE_ID,
+                "workspaceID": id,
                 "apiKeySecretRef": {"name": SECRET, "key": SECRET_KEY},
                 "syncInterval": self.sync_interval,
                 "requestsPerSecond": self.requests_per_second,
@@ -346,8 +356,13 @@ impl Stage {
 
     /// Creates a Deployment object with these fields in its spec beside the references.
     pub async fn create(&self, name: &str, line: &str, fields: Value) {
+        self.create_in(WORKSPACE, name, line, fields).await;
+    }
+
+    /// The same in another workspace.
+    pub async fn create_in(&self, workspace: &str, name: &str, line: &str, fields: Value) {
         let mut spec = fields;
-        spec["workspaceRef"] = json!({"name": WORKSPACE});
+        spec["workspaceRef"] = json!({"name": workspace});
         spec["deploymentID"] = json!(line);
         let object = json!({
             "apiVersion": "agents.sarvam.ai/v1alpha1",
@@ -433,6 +448,19 @@ impl Stage {
     /// `True - Synced`, `False Stalled SecretNotFound`.
     pub async fn says(&self, name: &str, words: &str) -> Value {
         self.until(name, words, |object| verdict(object) == words).await
+    }
+
+    /// Everything that the conditions of a Deployment object have said of its newest edit, in the words of [`verdict`].
+    pub fn said(&self, name: &str) -> Vec<String> {
+        let newest = self.known(name).generation;
+        let versions = self.recorder.of(Kind::Deployment, name).into_iter();
+        let of_newest = versions.filter(|object| object["metadata"]["generation"].as_i64() == Some(newest));
+        of_newest.map(|object| verdict(&object)).collect()
+    }
+
+    /// Waits until the conditions of a Deployment object have said this of its newest edit, now or before.
+    pub async fn has_said(&self, name: &str, words: &str) {
+        self.until(name, words, |_| self.said(name).iter().any(|said| said == words)).await;
     }
 
     /// Waits until a Deployment object is Ready at its newest edit, and returns it. Its line is as asked then.
