@@ -2,7 +2,16 @@
 //!
 //! All scenarios share one control plane; each has a namespace, a simulated remote and operators of its own.
 
+mod api_server;
+mod command_line;
+mod deletion;
+mod drift;
+mod keys;
 mod line;
+mod owners;
+mod process;
 mod remote_faults;
+mod replicas;
 mod stage;
 mod storms;
+mod workspace;

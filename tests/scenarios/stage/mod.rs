@@ -30,7 +30,7 @@ pub use recorder::{Kind, verdict};
 use recorder::{Recorder, resource};
 
 /// How long anything may take on a crowded machine. A scenario that needs it all has failed.
-pub const LIMIT: Duration = Duration::from_mins(1);
+pub const LIMIT: Duration = Duration::from_secs(90);
 
 /// The remote workspace of every scenario.
 pub const ORG: &str = "org-1";
