@@ -450,17 +450,13 @@ impl Stage {
         self.until(name, words, |object| verdict(object) == words).await
     }
 
-    /// Everything that the conditions of a Deployment object have said of its newest edit, in the words of [`verdict`].
-    pub fn said(&self, name: &str) -> Vec<String> {
-        let newest = self.known(name).generation;
-        let versions = self.recorder.of(Kind::Deployment, name).into_iter();
-        let of_newest = versions.filter(|object| object["metadata"]["generation"].as_i64() == Some(newest));
-        of_newest.map(|object| verdict(&object)).collect()
-    }
-
     /// Waits until the conditions of a Deployment object have said this of its newest edit, now or before.
     pub async fn has_said(&self, name: &str, words: &str) {
-        self.until(name, words, |_| self.said(name).iter().any(|said| said == words)).await;
+        let newest = self.known(name).generation;
+        let said = |object: &Value| {
+            object["metadata"]["generation"].as_i64() == Some(newest) && verdict(object).ends_with(words)
+        };
+        self.until(name, words, |_| self.recorder.of(Kind::Deployment, name).iter().any(said)).await;
     }
 
     /// Waits until a Deployment object is Ready at its newest edit, and returns it. Its line is as asked then.
