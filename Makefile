@@ -20,8 +20,8 @@ bench: cargo control-plane ## Measure how fast an edit reaches the remote, and w
 	cargo bench --locked --bench edits
 
 crds: cargo ## Write crds/ again, after a change of src/api
-	cargo run --locked -q -- crds > crds/agents.sarvam.ai.yaml.new
-	mv crds/agents.sarvam.ai.yaml.new crds/agents.sarvam.ai.yaml
+	cargo run --locked -q -- crds > "$(BUILT)/crds.yaml"
+	cp "$(BUILT)/crds.yaml" crds/agents.sarvam.ai.yaml
 
 lint: cargo ## Check the format, clippy's lints, and what the dependencies are and may be used for
 	cargo fmt --all --check

@@ -1,5 +1,7 @@
 //! What `sarvam-operator run` can be told: flags, each of which is an environment variable too.
 
+#![allow(clippy::doc_markdown, reason = "these comments are the text of --help, where backticks would show")]
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -24,7 +26,7 @@ pub enum Command {
     /// Run the operator until SIGTERM or SIGINT.
     #[command(after_help = EXIT_CODES)]
     Run(Box<Run>),
-    /// Print the CustomResourceDefinitions as YAML, for `kubectl apply --server-side -f -`.
+    /// Print the custom resource definitions as YAML, for `kubectl apply --server-side -f -`.
     Crds,
 }
 

@@ -10,7 +10,10 @@ use kube::{
     core::DeserializeGuard,
 };
 use serde_json::json;
-use tokio::sync::{OwnedMutexGuard, watch};
+use tokio::{
+    sync::{OwnedMutexGuard, watch},
+    time::timeout,
+};
 use tracing::{debug, error, info, instrument, warn};
 
 use super::{
@@ -51,6 +54,7 @@ pub async fn follow(term: Arc<Term>, key: Key, mailbox: Arc<Mailbox>) {
         fault: String::new(),
         obstacle: String::new(),
         drifted: false,
+        acted: false,
     };
     // What was there before this task subscribed counts as news.
     follower.news.mark_changed();
@@ -58,14 +62,12 @@ pub async fn follow(term: Arc<Term>, key: Key, mailbox: Arc<Mailbox>) {
     loop {
         // Boxed, so that a line at rest takes little memory.
         let work = Box::pin(AssertUnwindSafe(follower.work(request)).catch_unwind());
-        match work.await {
-            Ok(()) => break,
-            Err(_) => {
-                error!("a bug: the work on this line panicked; it goes on after a pause");
-                follower.term.context.metrics.panics.inc();
-                request = follower.step(Event::Interrupted);
-            }
+        if work.await.is_ok() {
+            break;
         }
+        error!("a bug: the work on this line panicked; it goes on after a pause");
+        follower.term.context.metrics.panics.inc();
+        request = follower.step(Event::Interrupted);
     }
     if let Some(account) = &follower.account {
         account.count(&follower.key, None);
@@ -100,6 +102,8 @@ struct Follower {
     obstacle: String,
     /// A drift was told and has not been put right yet.
     drifted: bool,
+    /// A call was sent, and its success has not been told yet.
+    acted: bool,
 }
 
 impl Follower {
@@ -229,10 +233,8 @@ impl Follower {
             (None, None) => true,
             _ => false,
         };
-        if !same {
-            if let Some(old) = &self.account {
-                old.count(&self.key, None);
-            }
+        if let Some(old) = self.account.as_ref().filter(|_| !same) {
+            old.count(&self.key, None);
         }
         if let Some(account) = &account {
             // Lines of one Workspace drift apart, so that they don't all look at once.
@@ -250,9 +252,11 @@ impl Follower {
             let Some((line, account, key, budget)) = self.access() else {
                 return Err((None, Trouble::Unavailable, clock.now() + Duration::from_secs(1)));
             };
-            let permit = match budget.enter(Lane::Look).await {
-                Ok(permit) => permit,
-                Err(held) => return Err((None, held.trouble, clock.at(held.until))),
+            // Who waits for a whole interval says so: there are more lines than the rate allows for.
+            let permit = match timeout(self.protocol.sync, budget.enter(Lane::Look)).await {
+                Ok(Ok(permit)) => permit,
+                Ok(Err(held)) => return Err((None, held.trouble, clock.at(held.until))),
+                Err(_) => return Err((None, Trouble::RateLimited, clock.now())),
             };
             let began = clock.now();
             let answer = self.term.context.remote.get(&key, &line).await;
@@ -294,7 +298,7 @@ impl Follower {
                 "The remote says that the account's credits are used up; top them up. No call is made for a while."
                     .to_owned()
             }
-            (None, Trouble::RateLimited) => "The remote wants fewer calls; waiting as long as it asked.".to_owned(),
+            (None, Trouble::RateLimited) => "Calls have to wait: the remote wants fewer, or this Workspace has more lines than spec.requestsPerSecond and spec.syncInterval allow for.".to_owned(),
             (None, _) => "The remote can't be called for now; trying again.".to_owned(),
         };
     }
@@ -339,6 +343,7 @@ impl Follower {
         }
         let Err(fault) = answer else {
             info!(action = action.verb(), edit, "sent");
+            self.acted = true;
             return Event::Sent(Sent::Clean, None);
         };
         warn!(action = action.verb(), edit, fault = fault.message, landed = ?fault.landed, "the call went wrong");
@@ -443,10 +448,11 @@ impl Follower {
             return None;
         }
         let state = self.remote.as_ref().map(|remote| remote.state);
+        let acted = std::mem::take(&mut self.acted);
         Some(match (std::mem::take(&mut self.drifted), state) {
             (true, _) => "DriftCorrected",
-            (false, Some(State::Paused)) => "Paused",
-            (false, Some(State::Active)) => "Resumed",
+            (false, Some(State::Paused)) if acted => "Paused",
+            (false, Some(State::Active)) if acted => "Resumed",
             (false, _) => return None,
         })
     }

@@ -57,6 +57,7 @@ pub struct Account {
     reading: tokio::sync::Mutex<()>,
 }
 
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, each with its own life")]
 struct State {
     workspace: Workspace,
     /// Replaced or deleted: the keeper ends.

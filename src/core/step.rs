@@ -135,6 +135,7 @@ enum Due {
 /// It belongs to the line (org, workspace, deployment id), not to an object: an object can be deleted and made again
 /// while a call for the line is still on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, each with its own life")]
 pub struct Memory {
     doubts: Doubts,
     /// A call that was sent and has not ended.
@@ -433,8 +434,8 @@ impl Memory {
         match self.settling {
             // The remote accepted the call and may need a moment to show it: look again, ever less often.
             Some((action, until)) if action == wanted && until > now => {
-                let waited = settings.settle.saturating_sub(until.from_now(now));
-                let pause = waited.max(settings.settle / 32).max(Duration::from_millis(1));
+                let elapsed = settings.settle.saturating_sub(until.from_now(now));
+                let pause = elapsed.max(settings.settle / 32).max(Duration::from_millis(1));
                 self.look_at = until.min(now + pause);
                 return;
             }
@@ -531,9 +532,11 @@ impl Memory {
     }
 
     fn decide(&mut self, settings: &Settings, now: Time) -> Request {
-        let Some(object) = self.object else {
-            return Request::Wait(Time::NEVER);
-        };
+        let Some(object) = self.object else { return Request::Wait(Time::NEVER) };
+        if self.failures == 0 {
+            // The interval may have become shorter since the last look.
+            self.look_at = self.look_at.min(now + settings.sync);
+        }
         if self.in_flight.is_some() {
             return Request::Wait(Time::NEVER);
         }
@@ -541,10 +544,10 @@ impl Memory {
             return if self.read_at <= now { Request::Read } else { Request::Wait(self.read_at) };
         }
         if self.obstacle.is_none() {
-            if object.mode == Mode::Correct {
-                if let Some(request) = self.act(now, &object) {
-                    return request;
-                }
+            if object.mode == Mode::Correct
+                && let Some(request) = self.act(now, &object)
+            {
+                return request;
             }
             if self.look_at <= now {
                 return Request::Look;
@@ -564,10 +567,9 @@ impl Memory {
         let action = wanted(object);
         let differs = self.seen.is_some_and(|seen| seen.state != action.state());
         match self.due {
-            Due::Nothing => None,
             Due::Edit if differs || self.doubts.of(action.contrary()) > now => Some(self.send(action)),
-            // Nothing says that the line needs a call: look first.
-            Due::Edit => None,
+            // Nothing says that the line needs a call. After an edit that means: look first.
+            Due::Nothing | Due::Edit => None,
             Due::Correction if !differs => None,
             Due::Correction if !self.fresh => {
                 self.reread = true;
@@ -656,7 +658,7 @@ impl Failing {
 const NOT_FOUND_GRACE: Duration = Duration::from_secs(30);
 
 /// How long a key may be refused before that counts as lasting.
-pub const CREDENTIALS_GRACE: Duration = Duration::from_secs(60);
+pub const CREDENTIALS_GRACE: Duration = Duration::from_mins(1);
 
 const fn wanted(object: &Object) -> Action {
     Action::for_paused(object.paused)

@@ -4,6 +4,14 @@
 //! The clock stands still at [`NOW`] and the world ages instead, so that states that differ only by when they happened
 //! are one. A tick stands for a second or for a minute: only the order of the windows matters.
 
+#![allow(
+    clippy::option_option,
+    clippy::struct_excessive_bools,
+    clippy::trivially_copy_pass_by_ref,
+    clippy::match_like_matches_macro,
+    reason = "a model's state is flags, and what is not there yet"
+)]
+
 use std::{
     collections::VecDeque,
     hash::{DefaultHasher, Hash, Hasher},
@@ -1120,7 +1128,7 @@ fn the_protocol_holds() {
         Bounds { edits: 1, losses: 1, crashes: 1, ..NONE },
         Bounds { edits: 2, losses: 1, ..NONE },
         Bounds { edits: 1, losses: 1, freezes: 1, ..NONE },
-        Bounds { edits: 2, losses: 1, handovers: 1, ..NONE },
+        Bounds { edits: 1, losses: 1, handovers: 1, ..NONE },
         Bounds { edits: 1, losses: 1, deletions: 1, ..NONE },
         Bounds { edits: 1, losses: 1, flips: 1, ..NONE },
         Bounds { edits: 1, losses: 1, panics: 1, ..NONE },
