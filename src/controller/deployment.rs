@@ -53,6 +53,7 @@ pub async fn follow(term: Arc<Term>, key: Key, mailbox: Arc<Mailbox>) {
         remote: None,
         fault: String::new(),
         obstacle: String::new(),
+        told: None,
         drifted: false,
         acted: false,
     };
@@ -68,9 +69,6 @@ pub async fn follow(term: Arc<Term>, key: Key, mailbox: Arc<Mailbox>) {
         error!("a bug: the work on this line panicked; it goes on after a pause");
         follower.term.context.metrics.panics.inc();
         request = follower.step(Event::Interrupted);
-    }
-    if let Some(account) = &follower.account {
-        account.count(&follower.key, None);
     }
     follower.term.context.metrics.forget(&follower.key.to_string());
 }
@@ -100,6 +98,8 @@ struct Follower {
     /// What the last failed call said.
     fault: String,
     obstacle: String,
+    /// The verdict last told, and the status that it was told in.
+    told: Option<(Verdict, DeploymentStatus)>,
     /// A drift was told and has not been put right yet.
     drifted: bool,
     /// A call was sent, and its success has not been told yet.
@@ -115,6 +115,10 @@ impl Follower {
             }
             let urgent = self.news.borrow().1;
             let event = match request {
+                Request::Wait(_) if self.would_tell_otherwise() => {
+                    self.told = None;
+                    Some(Event::Reworded)
+                }
                 Request::Wait(until) => {
                     let clock = self.term.context.clock;
                     let mut stopping = self.term.context.stopping.clone();
@@ -175,6 +179,7 @@ impl Follower {
             self.step(Event::Deleted(uid));
             self.seen = None;
             self.remote = None;
+            self.told = None;
             inbox.seen.as_ref()?;
         }
         if let Some((seen, source)) = inbox.seen {
@@ -228,14 +233,6 @@ impl Follower {
     }
 
     fn move_to_account(&mut self, account: Option<Arc<Account>>) {
-        let same = match (&self.account, &account) {
-            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
-            (None, None) => true,
-            _ => false,
-        };
-        if let Some(old) = self.account.as_ref().filter(|_| !same) {
-            old.count(&self.key, None);
-        }
         if let Some(account) = &account {
             // Lines of one Workspace drift apart, so that they don't all look at once.
             let spread = self.seen.as_ref().map_or(50, |seen| u32::try_from(seen.uid().0 % 101).unwrap_or(50));
@@ -399,7 +396,7 @@ impl Follower {
         let Some(seen) = self.seen.clone() else { return Told::Gone };
         let (status, conditions) = self.status(&seen, verdict);
         if status == seen.status {
-            self.told(verdict);
+            self.told(verdict, status);
             return Told::Written(seen.object().version);
         }
         let patch = json!({
@@ -420,7 +417,7 @@ impl Follower {
                 info!(reason = %conditions.reason, message = conditions.message, "told");
                 let version = written.object().version;
                 self.seen = Some(Arc::new(written));
-                self.told(verdict);
+                self.told(verdict, status);
                 Told::Written(version)
             }
             Err(kube::Error::Api(status)) if status.code == 409 => Told::Outdated,
@@ -432,10 +429,14 @@ impl Follower {
         }
     }
 
-    fn told(&self, verdict: Verdict) {
-        if let Some(account) = &self.account {
-            account.count(&self.key, Some(verdict.claims()));
-        }
+    /// Whether the verdict last told has another message or other facts by now.
+    fn would_tell_otherwise(&self) -> bool {
+        let (Some(seen), Some((verdict, status))) = (&self.seen, &self.told) else { return false };
+        self.status(seen, *verdict).0 != *status
+    }
+
+    fn told(&mut self, verdict: Verdict, status: DeploymentStatus) {
+        self.told = Some((verdict, status));
         self.term.context.metrics.told(&self.key.to_string(), verdict);
     }
 

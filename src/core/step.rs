@@ -164,6 +164,8 @@ pub struct Memory {
     failures: u8,
     panicked: bool,
     told: Option<Verdict>,
+    /// What was told would be told in other words now.
+    reworded: bool,
     tell_failures: u8,
 }
 
@@ -228,6 +230,8 @@ pub enum Event {
     Sent(Sent, Option<Time>),
     /// The status write that was asked for ended.
     Told(Verdict, Told),
+    /// What was told would be told in other words now: the same verdict, with another message or other facts.
+    Reworded,
     /// The work on this line was cut off by a panic.
     Interrupted,
     /// The moment that was waited for came, or something else woke the line.
@@ -295,6 +299,7 @@ impl Memory {
             failures: 0,
             panicked: false,
             told: None,
+            reworded: false,
             tell_failures: 0,
         }
     }
@@ -332,6 +337,7 @@ impl Memory {
             }
             Event::Sent(sent, not_before) => self.end_call(settings, now, sent, not_before),
             Event::Told(verdict, told) => self.tell(settings, now, verdict, told),
+            Event::Reworded => self.reworded = true,
             Event::Interrupted => {
                 if let Some(action) = self.in_flight.take() {
                     self.doubts.extend(action, now + settings.doubt);
@@ -514,6 +520,7 @@ impl Memory {
             Told::Written(version) => {
                 self.newest = self.newest.max(version);
                 self.told = Some(verdict);
+                self.reworded = false;
                 self.tell_failures = 0;
                 if let Some(object) = &mut self.object {
                     object.version = version;
@@ -554,7 +561,7 @@ impl Memory {
             }
         }
         let (verdict, changes) = self.verdict(settings, now, &object);
-        if self.told == Some(verdict) {
+        if self.told == Some(verdict) && !self.reworded {
             let look = if self.obstacle.is_none() { self.look_at } else { Time::NEVER };
             Request::Wait(look.min(changes))
         } else {

@@ -37,7 +37,7 @@ async fn a_deleted_object_leaves_its_line_as_it_is() {
                 json!({"paused": true, "driftPolicy": "Report"}),
                 "False Stalled DriftReported",
             ),
-            ("absent", "dep-absent", json!({"paused": true}), "False Reconciling RemoteNotFound"),
+            ("absent", "dep-absent", json!({"paused": true}), "RemoteNotFound"),
             ("second", "dep-stays", json!({"paused": false}), "False Stalled RemoteIdConflict"),
         ];
         for (name, line, fields, _) in &cases {
@@ -56,7 +56,7 @@ async fn a_deleted_object_leaves_its_line_as_it_is() {
 
         // The Workspace and the Secret go, and the last object after them.
         stage.delete_workspace().await;
-        stage.says("stays", "False Reconciling WorkspaceNotFound").await;
+        stage.says("stays", "WorkspaceNotFound").await;
         stage.delete_secret().await;
         stage.delete("stays").await;
         assert_eq!(state(stage, "dep-stays"), Some(LineState::Paused));

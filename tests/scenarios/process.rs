@@ -15,7 +15,7 @@ async fn sigterm_lets_the_last_call_end_and_begins_no_other() {
     /// For what had left the process when it heard of its end.
     const ON_THE_WAY: Duration = Duration::from_millis(200);
     scenario("sigterm", async |stage| {
-        let operator = stage.launch(Launch::default().flag("--call-timeout", "2s"));
+        let operator = stage.launch(Launch::default().flag("--call-timeout", "5s").flag("--lease-duration", "1m"));
         for n in 0..LINES {
             stage.line(&format!("dep-{n}"));
             stage.apply(&format!("line-{n}"), &format!("dep-{n}"), true).await;

@@ -13,8 +13,9 @@ async fn a_late_workspace_is_waited_for_and_then_called_missing() {
             stage.line("dep-1");
             stage.operator();
             stage.apply("support-line", "dep-1", true).await;
-            stage.says("support-line", "False Reconciling WorkspaceNotFound").await;
             let object = stage.says("support-line", "False Stalled WorkspaceNotFound").await;
+            let said = stage.said("support-line");
+            assert!(said.contains(&"False Reconciling WorkspaceNotFound".to_owned()), "{said:?}");
             let message = object["status"]["conditions"][0]["message"].as_str().unwrap_or_default();
             assert!(message.contains(WORKSPACE) && message.contains(&stage.namespace), "{message}");
             assert_eq!(stage.remote.calls(Route::Any), 0);
@@ -34,7 +35,7 @@ async fn a_workspace_deleted_in_use_leaves_its_lines_and_may_come_back() {
         stage.ready("support-line").await;
 
         stage.delete_workspace().await;
-        stage.says("support-line", "False Reconciling WorkspaceNotFound").await;
+        stage.says("support-line", "WorkspaceNotFound").await;
         stage.edit("support-line", json!({"paused": false})).await;
         stage.says("support-line", "False Stalled WorkspaceNotFound").await;
         let calls = stage.remote.calls(Route::Status);

@@ -30,7 +30,7 @@ impl Default for Launch {
             ("--doubt-window", "3s"),
             ("--settle-window", "500ms"),
             ("--freeze-window", "1s"),
-            ("--missing-grace", "3s"),
+            ("--missing-grace", "5s"),
             ("--http-address", "127.0.0.1:0"),
             ("--log-format", "text"),
         ];
@@ -45,12 +45,6 @@ impl Launch {
     /// With another value of a flag.
     pub fn flag(mut self, flag: &str, value: &str) -> Self {
         self.flags.insert(flag.to_owned(), Some(value.to_owned()));
-        self
-    }
-
-    /// Without a flag.
-    pub fn without(mut self, flag: &str) -> Self {
-        self.flags.remove(flag);
         self
     }
 

@@ -1,6 +1,7 @@
 //! Every version of every object of a namespace, as a real API server tells of it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -59,12 +60,18 @@ pub struct Recorder {
 struct Seen {
     /// The versions of the objects of each name, in the order in which they came.
     versions: Mutex<BTreeMap<(Kind, String), Vec<Value>>>,
+    /// The API server was away for a while: versions may be missing.
+    has_gaps: AtomicBool,
     grown: watch::Sender<()>,
 }
 
 impl Recorder {
     pub fn start(client: &Client, namespace: &str) -> Self {
-        let seen = Arc::new(Seen { versions: Mutex::default(), grown: watch::Sender::new(()) });
+        let seen = Arc::new(Seen {
+            versions: Mutex::default(),
+            has_gaps: AtomicBool::new(false),
+            grown: watch::Sender::new(()),
+        });
         let watching = [Kind::Deployment, Kind::Workspace].map(|kind| {
             let objects = Api::namespaced_with(client.clone(), namespace, &resource(kind));
             tokio::spawn(record(kind, objects, Arc::clone(&seen)))
@@ -75,6 +82,11 @@ impl Recorder {
     /// Every version of every object.
     pub fn all(&self) -> Vec<Value> {
         lock(&self.seen.versions).values().flatten().cloned().collect()
+    }
+
+    /// Whether versions may be missing, because the API server was away.
+    pub fn has_gaps(&self) -> bool {
+        self.seen.has_gaps.load(Ordering::Relaxed)
     }
 
     /// Every version of the objects of this name.
@@ -134,8 +146,10 @@ async fn record(kind: Kind, objects: Api<DynamicObject>, seen: Arc<Seen>) {
                 seen.grown.send_replace(());
             }
             Ok(_) => {}
-            // The API server is away.
-            Err(_) => tokio::time::sleep(RETRY).await,
+            Err(_) => {
+                seen.has_gaps.store(true, Ordering::Relaxed);
+                tokio::time::sleep(RETRY).await;
+            }
         }
     }
 }
