@@ -11,6 +11,8 @@ mod line;
 mod old_schema;
 mod owners;
 mod process;
+mod remote_faults;
 mod replicas;
 mod stage;
+mod storms;
 mod workspace;

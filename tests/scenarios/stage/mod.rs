@@ -285,13 +285,23 @@ impl Stage {
 
     /// Creates the Workspace object.
     pub async fn create_workspace(&self) {
+        self.create_workspace_of(WORKSPACE, WORKSPACE_ID).await;
+    }
+
+    /// Creates a Workspace object for another remote workspace of the same id, where the first key is good too.
+    pub async fn another_workspace(&self, name: &str) {
+        self.remote.add_key(ORG, name, "first", &self.first_key());
+        self.create_workspace_of(name, name).await;
+    }
+
+    async fn create_workspace_of(&self, name: &str, id: &str) {
         let workspace = json!({
             "apiVersion": "agents.sarvam.ai/v1alpha1",
             "kind": "Workspace",
-            "metadata": {"name": WORKSPACE},
+            "metadata": {"name": name},
             "spec": {
                 "orgID": ORG,
-                "workspaceID": WORKSPACE_ID,
+                "workspaceID": id,
                 "apiKeySecretRef": {"name": SECRET, "key": SECRET_KEY},
                 "syncInterval": self.sync_interval,
                 "requestsPerSecond": 200,
@@ -323,8 +333,13 @@ impl Stage {
 
     /// Creates a Deployment object with these fields in its spec beside the references.
     pub async fn create(&self, name: &str, line: &str, fields: Value) {
+        self.create_in(WORKSPACE, name, line, fields).await;
+    }
+
+    /// The same in another workspace.
+    pub async fn create_in(&self, workspace: &str, name: &str, line: &str, fields: Value) {
         let mut spec = fields;
-        spec["workspaceRef"] = json!({"name": WORKSPACE});
+        spec["workspaceRef"] = json!({"name": workspace});
         spec["deploymentID"] = json!(line);
         let object = json!({
             "apiVersion": "agents.sarvam.ai/v1alpha1",
@@ -428,6 +443,15 @@ impl Stage {
     /// Everything that the conditions of the Workspace object have said.
     pub fn workspace_said(&self) -> Vec<String> {
         self.recorder.of(Kind::Workspace, WORKSPACE).iter().map(verdict).collect()
+    }
+
+    /// Waits until the conditions of a Deployment object have said this of its newest edit, now or before.
+    pub async fn has_said(&self, name: &str, words: &str) {
+        let newest = self.known(name).generation;
+        let said = |object: &Value| {
+            object["metadata"]["generation"].as_i64() == Some(newest) && verdict(object).ends_with(words)
+        };
+        self.until(name, words, |_| self.recorder.of(Kind::Deployment, name).iter().any(said)).await;
     }
 
     /// Waits until a Deployment object is Ready at its newest edit, and returns it. Its line is as asked then.

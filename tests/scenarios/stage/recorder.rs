@@ -1,5 +1,6 @@
 //! Every version of every object of a namespace, as a real API server tells of it.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use super::{LIMIT, lock};
 const RETRY: Duration = Duration::from_millis(100);
 
 /// The operator's kinds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// One line.
     Deployment,
@@ -57,11 +58,11 @@ pub struct Recorder {
 }
 
 struct Seen {
-    /// A version of an object; in the order in which they came.
-    versions: Mutex<Vec<(Kind, Value)>>,
+    /// The versions of the objects of each name, in the order in which they came.
+    versions: Mutex<BTreeMap<(Kind, String), Vec<Value>>>,
     /// The API server was away for a while: versions may be missing.
     has_gaps: AtomicBool,
-    grown: watch::Sender<usize>,
+    grown: watch::Sender<()>,
 }
 
 impl Recorder {
@@ -69,7 +70,7 @@ impl Recorder {
         let seen = Arc::new(Seen {
             versions: Mutex::default(),
             has_gaps: AtomicBool::new(false),
-            grown: watch::Sender::new(0),
+            grown: watch::Sender::new(()),
         });
         let watching = [Kind::Deployment, Kind::Workspace].map(|kind| {
             let objects = Api::namespaced_with(client.clone(), namespace, &resource(kind));
@@ -80,7 +81,7 @@ impl Recorder {
 
     /// Every version of every object.
     pub fn all(&self) -> Vec<Value> {
-        lock(&self.seen.versions).iter().map(|(_, object)| object.clone()).collect()
+        lock(&self.seen.versions).values().flatten().cloned().collect()
     }
 
     /// Whether versions may be missing, because the API server was away.
@@ -90,21 +91,26 @@ impl Recorder {
 
     /// Every version of the objects of this name.
     pub fn of(&self, kind: Kind, name: &str) -> Vec<Value> {
-        let versions = lock(&self.seen.versions);
-        versions.iter().filter(|version| is(version, kind, name)).map(|(_, object)| object.clone()).collect()
+        lock(&self.seen.versions).get(&(kind, name.to_owned())).cloned().unwrap_or_default()
     }
 
     /// Waits until the newest version of an object is so, and returns it.
     pub async fn wait(&self, kind: Kind, name: &str, what: &str, so: impl Fn(&Value) -> bool) -> Value {
         let mut grown = self.seen.grown.subscribe();
-        let newest = || {
+        let key = (kind, name.to_owned());
+        let newer_than = |known: usize| {
             let versions = lock(&self.seen.versions);
-            versions.iter().rfind(|version| is(version, kind, name)).map(|(_, object)| object.clone())
+            let mine = versions.get(&key).filter(|mine| mine.len() > known)?;
+            Some((mine.len(), mine.last()?.clone()))
         };
         let held = async {
+            let mut known = 0;
             loop {
-                if let Some(object) = newest().filter(&so) {
-                    return object;
+                if let Some((count, object)) = newer_than(known) {
+                    known = count;
+                    if so(&object) {
+                        return object;
+                    }
                 }
                 // The sender lives as long as `self`, so this can't fail.
                 let _ = grown.changed().await;
@@ -114,7 +120,7 @@ impl Recorder {
             Ok(object) => object,
             Err(_) => {
                 let said: Vec<_> = self.of(kind, name).iter().map(verdict).collect();
-                let now = newest().unwrap_or_default();
+                let now = self.of(kind, name).pop().unwrap_or_default();
                 panic!("{kind:?} {name} was not so within {LIMIT:?}: {what}\nit said {said:#?}\nand is {now:#}")
             }
         }
@@ -127,10 +133,6 @@ impl Drop for Recorder {
     }
 }
 
-fn is((of, object): &(Kind, Value), kind: Kind, name: &str) -> bool {
-    *of == kind && object["metadata"]["name"] == name
-}
-
 async fn record(kind: Kind, objects: Api<DynamicObject>, seen: Arc<Seen>) {
     let mut events = watcher(objects, watcher::Config::default()).boxed();
     while let Some(event) = events.next().await {
@@ -138,10 +140,10 @@ async fn record(kind: Kind, objects: Api<DynamicObject>, seen: Arc<Seen>) {
             Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => {
                 let mut object = object;
                 object.managed_fields_mut().clear();
+                let name = object.name_any();
                 let object = serde_json::to_value(object).expect("it came as JSON");
-                let mut versions = lock(&seen.versions);
-                versions.push((kind, object));
-                seen.grown.send_replace(versions.len());
+                lock(&seen.versions).entry((kind, name)).or_default().push(object);
+                seen.grown.send_replace(());
             }
             Ok(_) => {}
             Err(_) => {

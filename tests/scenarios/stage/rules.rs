@@ -44,6 +44,7 @@ pub fn check(object: &Value) {
         let (reason, message) = (text(condition, "reason"), text(condition, "message"));
         assert!(Reason::ALL.iter().any(|known| known.to_string() == reason), "{reason} is no known reason: {status:#}");
         assert!(!message.is_empty() && message.len() <= 1024, "no useful message: {status:#}");
+        assert!(!message.chars().any(char::is_control), "a control character: {status:#}");
         assert_eq!(condition["observedGeneration"].as_i64(), observed, "generations disagree: {status:#}");
     }
 }
