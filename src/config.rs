@@ -1,5 +1,7 @@
 //! What `sarvam-operator run` can be told: flags, each of which is an environment variable too.
 
+#![allow(clippy::doc_markdown, reason = "these comments are the text of --help, where backticks would show")]
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -24,7 +26,7 @@ pub enum Command {
     /// Run the operator until SIGTERM or SIGINT.
     #[command(after_help = EXIT_CODES)]
     Run(Box<Run>),
-    /// Print the CustomResourceDefinitions as YAML, for `kubectl apply --server-side -f -`.
+    /// Print the custom resource definitions as YAML, for `kubectl apply --server-side -f -`.
     Crds,
 }
 
@@ -97,7 +99,7 @@ pub struct Run {
     pub lease_duration: Duration,
 
     /// Address of /healthz, /readyz and /metrics.
-    #[arg(long, env = "SARVAM_HTTP_ADDRESS", default_value = "0.0.0.0:8080", value_name = "ADDRESS")]
+    #[arg(long, env = "SARVAM_HTTP_ADDRESS", default_value = "0.0.0.0:8080", value_parser = address, value_name = "ADDRESS")]
     pub http_address: SocketAddr,
 
     /// How log lines look. What is logged is set by RUST_LOG, sarvam_operator=debug for example.
@@ -162,6 +164,11 @@ fn duration(text: &str) -> Result<Duration, String> {
         Some(total) if total <= longest => Ok(Duration::from_millis(total)),
         _ => Err(format!("'{text}' is too long: 24h at most")),
     }
+}
+
+/// Reads an IP address and a port.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "give an IP address and a port, 127.0.0.1:8080 or [::1]:8080 for example".to_owned())
 }
 
 #[cfg(test)]

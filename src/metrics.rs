@@ -89,7 +89,7 @@ impl Metrics {
         }
     }
 
-    /// All of them in the OpenMetrics text format.
+    /// All of them in the `OpenMetrics` text format.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();

@@ -5,8 +5,9 @@ use std::path::Path;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, Client, CustomResourceExt};
-use sarvam_operator::api::conditions::{self, Progress, Ready, Verdict};
+use sarvam_operator::api::conditions;
 use sarvam_operator::api::{Deployment, DeploymentStatus, RemoteState, RemoteStatus, Workspace};
+use sarvam_operator::core::status::{Conditions, Progress, Reason, Truth};
 use sarvam_testkit::control_plane::ControlPlane;
 use serde_json::{Value, json};
 
@@ -319,17 +320,12 @@ async fn a_status_is_taken_whatever_the_remote_says() {
             updated_by: long(),
         };
         let message = "\u{1f4de}".repeat(5000);
-        let verdict = Verdict {
-            ready: Ready::False,
-            progress: Progress::Stalled,
-            reason: "Refused",
-            message: &message,
-            observed_generation: 1,
-        };
+        let told =
+            Conditions { ready: Truth::False, reason: Reason::InvalidRequest, progress: Progress::Stalled, message };
         let status = DeploymentStatus {
             observed_generation: Some(1),
             remote: Some(remote.fitted()),
-            conditions: conditions::update(&[], &verdict, "2026-11-23T10:00:00.5Z".parse().expect("a time")),
+            conditions: conditions::update(&[], &told, 1, "2026-11-23T10:00:00.5Z".parse().expect("a time")),
         };
         let stored = server.write_status(D, &json!({"status": status})).await.expect("the status is within its bounds");
         let read: DeploymentStatus = serde_json::from_value(stored["status"].clone()).expect("a status");

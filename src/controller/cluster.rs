@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::workspace::Account;
 use crate::{
-    api::{Deployment, DeploymentSpec, DeploymentStatus, DriftPolicy, Workspace},
+    api::{Deployment, DeploymentSpec, DeploymentStatus, DriftPolicy, Lines, Workspace},
     core::{
         id::{Id, LineId},
         owner::{Claimant, owner},
@@ -97,6 +97,12 @@ impl Seen {
         }
     }
 
+    /// The Workspace that it names.
+    fn workspace(&self, key: &Key) -> Option<Key> {
+        let spec = self.spec.as_ref().ok()?;
+        Some(Key { namespace: key.namespace.clone(), name: spec.workspace_ref.name.clone() })
+    }
+
     fn claimant(&self) -> Claimant {
         let created = self.meta.creation_timestamp.as_ref().map_or(i64::MAX, |time| time.0.as_second());
         Claimant { created, uid: self.uid() }
@@ -176,6 +182,7 @@ impl Cluster {
         let mut inner = self.inner();
         inner.open = true;
         inner.deployments.values().for_each(|(_, mailbox)| mailbox.signal(true));
+        inner.workspaces.values().for_each(|account| account.recount());
     }
 
     /// Takes a Workspace in, and returns its account where it is new.
@@ -220,14 +227,18 @@ impl Cluster {
             inbox.deleted = replaced.map(|before| before.uid()).or(inbox.deleted);
             inbox.seen = Some((Arc::clone(&seen), source));
         }
-        if let Some(before) = before.filter(|_| changed) {
-            inner.forget_id(key, &before);
-            inner.poke_siblings(key, &before);
+        if let Some(before) = before.as_ref().filter(|_| changed) {
+            inner.forget_id(key, before);
+            inner.poke_siblings(key, before);
+            inner.recount(key, before);
         }
         if let Ok(spec) = &seen.spec {
             inner.by_id.entry(spec.deployment_id.clone()).or_default().insert(key.clone());
         }
         inner.deployments.insert(key.clone(), (Arc::clone(&seen), Arc::clone(&mailbox)));
+        if before.is_none_or(|before| changed || before.object().claims != seen.object().claims) {
+            inner.recount(key, &seen);
+        }
         if changed {
             inner.poke_siblings(key, &seen);
         }
@@ -246,11 +257,24 @@ impl Cluster {
         }
         mailbox.signal(true);
         inner.poke_siblings(key, &seen);
+        inner.recount(key, &seen);
     }
 
     /// Wakes every object of a Workspace.
     pub fn poke_workspace(&self, key: &Key) {
         self.inner().poke_workspace(key);
+    }
+
+    /// How many objects name a Workspace, and how many of them are Ready; `None`: not everything has been listed yet.
+    pub fn lines(&self, workspace: &Key) -> Option<Lines> {
+        let inner = self.inner();
+        let of_it =
+            || inner.deployments.iter().filter(|(key, (seen, _))| seen.workspace(key).as_ref() == Some(workspace));
+        let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+        inner.open.then(|| Lines {
+            total: count(of_it().count()),
+            as_asked: count(of_it().filter(|(_, (seen, _))| seen.object().claims).count()),
+        })
     }
 
     /// Where the object `key` stands; `None`: it isn't known (any more), or not enough is known yet.
@@ -323,6 +347,13 @@ impl Inner {
             .collect();
         let uid = owner(claims.iter().map(|(_, _, claimant)| *claimant))?;
         claims.iter().find(|(its, _, claimant)| claimant.uid == uid && *its != key).map(|(its, _, _)| *its)
+    }
+
+    /// Has the Workspace of an object count its lines again.
+    fn recount(&self, key: &Key, seen: &Seen) {
+        if let Some(account) = seen.workspace(key).and_then(|workspace| self.workspaces.get(&workspace)) {
+            account.recount();
+        }
     }
 
     fn forget_id(&mut self, key: &Key, seen: &Seen) {

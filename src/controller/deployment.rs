@@ -10,7 +10,10 @@ use kube::{
     core::DeserializeGuard,
 };
 use serde_json::json;
-use tokio::sync::{OwnedMutexGuard, watch};
+use tokio::{
+    sync::{OwnedMutexGuard, watch},
+    time::timeout,
+};
 use tracing::{debug, error, info, instrument, warn};
 
 use super::{
@@ -50,7 +53,9 @@ pub async fn follow(term: Arc<Term>, key: Key, mailbox: Arc<Mailbox>) {
         remote: None,
         fault: String::new(),
         obstacle: String::new(),
+        told: None,
         drifted: false,
+        acted: false,
     };
     // What was there before this task subscribed counts as news.
     follower.news.mark_changed();
@@ -58,17 +63,12 @@ pub async fn follow(term: Arc<Term>, key: Key, mailbox: Arc<Mailbox>) {
     loop {
         // Boxed, so that a line at rest takes little memory.
         let work = Box::pin(AssertUnwindSafe(follower.work(request)).catch_unwind());
-        match work.await {
-            Ok(()) => break,
-            Err(_) => {
-                error!("a bug: the work on this line panicked; it goes on after a pause");
-                follower.term.context.metrics.panics.inc();
-                request = follower.step(Event::Interrupted);
-            }
+        if work.await.is_ok() {
+            break;
         }
-    }
-    if let Some(account) = &follower.account {
-        account.count(&follower.key, None);
+        error!("a bug: the work on this line panicked; it goes on after a pause");
+        follower.term.context.metrics.panics.inc();
+        request = follower.step(Event::Interrupted);
     }
     follower.term.context.metrics.forget(&follower.key.to_string());
 }
@@ -98,8 +98,12 @@ struct Follower {
     /// What the last failed call said.
     fault: String,
     obstacle: String,
+    /// The verdict last told, and the status that it was told in.
+    told: Option<(Verdict, DeploymentStatus)>,
     /// A drift was told and has not been put right yet.
     drifted: bool,
+    /// A call was sent, and its success has not been told yet.
+    acted: bool,
 }
 
 impl Follower {
@@ -111,6 +115,10 @@ impl Follower {
             }
             let urgent = self.news.borrow().1;
             let event = match request {
+                Request::Wait(_) if self.would_tell_otherwise() => {
+                    self.told = None;
+                    Some(Event::Reworded)
+                }
                 Request::Wait(until) => {
                     let clock = self.term.context.clock;
                     let mut stopping = self.term.context.stopping.clone();
@@ -171,6 +179,7 @@ impl Follower {
             self.step(Event::Deleted(uid));
             self.seen = None;
             self.remote = None;
+            self.told = None;
             inbox.seen.as_ref()?;
         }
         if let Some((seen, source)) = inbox.seen {
@@ -224,16 +233,6 @@ impl Follower {
     }
 
     fn move_to_account(&mut self, account: Option<Arc<Account>>) {
-        let same = match (&self.account, &account) {
-            (Some(old), Some(new)) => Arc::ptr_eq(old, new),
-            (None, None) => true,
-            _ => false,
-        };
-        if !same {
-            if let Some(old) = &self.account {
-                old.count(&self.key, None);
-            }
-        }
         if let Some(account) = &account {
             // Lines of one Workspace drift apart, so that they don't all look at once.
             let spread = self.seen.as_ref().map_or(50, |seen| u32::try_from(seen.uid().0 % 101).unwrap_or(50));
@@ -250,9 +249,11 @@ impl Follower {
             let Some((line, account, key, budget)) = self.access() else {
                 return Err((None, Trouble::Unavailable, clock.now() + Duration::from_secs(1)));
             };
-            let permit = match budget.enter(Lane::Look).await {
-                Ok(permit) => permit,
-                Err(held) => return Err((None, held.trouble, clock.at(held.until))),
+            // Who waits for a whole interval says so: there are more lines than the rate allows for.
+            let permit = match timeout(self.protocol.sync, budget.enter(Lane::Look)).await {
+                Ok(Ok(permit)) => permit,
+                Ok(Err(held)) => return Err((None, held.trouble, clock.at(held.until))),
+                Err(_) => return Err((None, Trouble::RateLimited, clock.now())),
             };
             let began = clock.now();
             let answer = self.term.context.remote.get(&key, &line).await;
@@ -294,7 +295,7 @@ impl Follower {
                 "The remote says that the account's credits are used up; top them up. No call is made for a while."
                     .to_owned()
             }
-            (None, Trouble::RateLimited) => "The remote wants fewer calls; waiting as long as it asked.".to_owned(),
+            (None, Trouble::RateLimited) => "Calls have to wait: the remote wants fewer, or this Workspace has more lines than spec.requestsPerSecond and spec.syncInterval allow for.".to_owned(),
             (None, _) => "The remote can't be called for now; trying again.".to_owned(),
         };
     }
@@ -339,6 +340,7 @@ impl Follower {
         }
         let Err(fault) = answer else {
             info!(action = action.verb(), edit, "sent");
+            self.acted = true;
             return Event::Sent(Sent::Clean, None);
         };
         warn!(action = action.verb(), edit, fault = fault.message, landed = ?fault.landed, "the call went wrong");
@@ -394,7 +396,7 @@ impl Follower {
         let Some(seen) = self.seen.clone() else { return Told::Gone };
         let (status, conditions) = self.status(&seen, verdict);
         if status == seen.status {
-            self.told(verdict);
+            self.told(verdict, status);
             return Told::Written(seen.object().version);
         }
         let patch = json!({
@@ -415,7 +417,7 @@ impl Follower {
                 info!(reason = %conditions.reason, message = conditions.message, "told");
                 let version = written.object().version;
                 self.seen = Some(Arc::new(written));
-                self.told(verdict);
+                self.told(verdict, status);
                 Told::Written(version)
             }
             Err(kube::Error::Api(status)) if status.code == 409 => Told::Outdated,
@@ -427,10 +429,14 @@ impl Follower {
         }
     }
 
-    fn told(&self, verdict: Verdict) {
-        if let Some(account) = &self.account {
-            account.count(&self.key, Some(verdict.claims()));
-        }
+    /// Whether the verdict last told has another message or other facts by now.
+    fn would_tell_otherwise(&self) -> bool {
+        let (Some(seen), Some((verdict, status))) = (&self.seen, &self.told) else { return false };
+        self.status(seen, *verdict).0 != *status
+    }
+
+    fn told(&mut self, verdict: Verdict, status: DeploymentStatus) {
+        self.told = Some((verdict, status));
         self.term.context.metrics.told(&self.key.to_string(), verdict);
     }
 
@@ -443,10 +449,11 @@ impl Follower {
             return None;
         }
         let state = self.remote.as_ref().map(|remote| remote.state);
+        let acted = std::mem::take(&mut self.acted);
         Some(match (std::mem::take(&mut self.drifted), state) {
             (true, _) => "DriftCorrected",
-            (false, Some(State::Paused)) => "Paused",
-            (false, Some(State::Active)) => "Resumed",
+            (false, Some(State::Paused)) if acted => "Paused",
+            (false, Some(State::Active)) if acted => "Resumed",
             (false, _) => return None,
         })
     }

@@ -195,6 +195,7 @@ async fn dispatch(term: &Arc<Term>, tasks: &mut JoinSet<()>, readiness: &watch::
 }
 
 /// What a watch brings.
+#[allow(clippy::large_enum_variant, reason = "one at a time, and most are the large one")]
 enum Note<K> {
     Seen(DeserializeGuard<K>, Source),
     Gone(Key),

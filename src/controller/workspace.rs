@@ -1,7 +1,6 @@
 //! One Workspace: its key, its budget, and what its status tells.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -26,7 +25,7 @@ use super::{
     reason_of,
 };
 use crate::{
-    api::{Lines, Workspace, WorkspaceStatus, conditions},
+    api::{Workspace, WorkspaceStatus, conditions},
     core::{
         classify::{Fault, Rejection},
         id::LineId,
@@ -57,6 +56,7 @@ pub struct Account {
     reading: tokio::sync::Mutex<()>,
 }
 
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, each with its own life")]
 struct State {
     workspace: Workspace,
     /// Replaced or deleted: the keeper ends.
@@ -71,8 +71,6 @@ struct State {
     /// Whether the remote has taken this very key.
     accepted: bool,
     probe: bool,
-    /// The objects that name this Workspace, and whether each is as asked.
-    lines: HashMap<Key, bool>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -97,7 +95,6 @@ impl Account {
                 fault: None,
                 accepted: false,
                 probe: true,
-                lines: HashMap::new(),
             }),
             changed: Notify::new(),
             reading: tokio::sync::Mutex::default(),
@@ -159,17 +156,9 @@ impl Account {
         Some((state.api_key.clone()?, state.budget.clone()))
     }
 
-    /// Whether the line of an object is as asked; `None`: the object is gone.
-    pub fn count(&self, object: &Key, as_asked: Option<bool>) {
-        let mut state = self.state();
-        let before = match as_asked {
-            Some(as_asked) => state.lines.insert(object.clone(), as_asked),
-            None => state.lines.remove(object),
-        };
-        drop(state);
-        if before != as_asked {
-            self.changed.notify_one();
-        }
+    /// Its lines count otherwise than before.
+    pub fn recount(&self) {
+        self.changed.notify_one();
     }
 
     /// A call with `used` was refused. True where another key is there now, so that it is worth trying again at once.
@@ -393,18 +382,15 @@ fn conditions_of(term: &Term, state: &State) -> Option<Conditions> {
 
 /// Writes the status where it changed. A write that fails is made good by the next round.
 async fn tell(term: &Term, account: &Account, told: &mut Option<WorkspaceStatus>) {
+    let lines = term.cluster.lines(&account.key);
     let (workspace, status, conditions) = {
         let state = account.state();
         let Some(conditions) = conditions_of(term, &state) else { return };
-        let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
         let old = state.workspace.status.clone().unwrap_or_default();
         let generation = state.workspace.metadata.generation.unwrap_or_default();
         let status = WorkspaceStatus {
             observed_generation: Some(generation),
-            lines: Some(Lines {
-                total: count(state.lines.len()),
-                as_asked: count(state.lines.values().filter(|as_asked| **as_asked).count()),
-            }),
+            lines: lines.or(old.lines),
             conditions: conditions::update(&old.conditions, &conditions, generation, jiff::Timestamp::now()),
         };
         (state.workspace.clone(), status, conditions)

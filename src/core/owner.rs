@@ -22,15 +22,15 @@ mod tests {
 
     #[test]
     fn the_oldest_then_the_smaller_uid_owns_the_line() {
-        let table: [(&[(i64, u128)], Option<u128>); 5] = [
-            (&[], None),
-            (&[(5, 9)], Some(9)),
-            (&[(5, 9), (4, 10)], Some(10)),
-            (&[(5, 9), (5, 3), (6, 1)], Some(3)),
-            (&[(6, 1), (5, 3), (5, 9)], Some(3)),
+        let table = [
+            (vec![], None),
+            (vec![(5, 9)], Some(9)),
+            (vec![(5, 9), (4, 10)], Some(10)),
+            (vec![(5, 9), (5, 3), (6, 1)], Some(3)),
+            (vec![(6, 1), (5, 3), (5, 9)], Some(3)),
         ];
         for (claimants, expected) in table {
-            let claimants = claimants.iter().map(|&(created, uid)| Claimant { created, uid: Uid(uid) });
+            let claimants = claimants.into_iter().map(|(created, uid)| Claimant { created, uid: Uid(uid) });
             assert_eq!(owner(claimants), expected.map(Uid));
         }
     }

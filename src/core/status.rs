@@ -254,15 +254,14 @@ impl Verdict {
     #[must_use]
     pub fn conditions(self, details: &Details<'_>) -> Conditions {
         use {Progress as P, Truth as T};
-        let asked = if details.paused { "paused" } else { "answering" };
         let found = match details.seen {
             Some(State::Active) => "is answering",
             Some(State::Paused) => "is paused",
             Some(State::Unknown) => "has a state that the remote does not tell",
             None => "has not been seen yet",
         };
-        let by = details.updated_by.map(|who| format!(", last changed by {who}")).unwrap_or_default();
-        let differs = || format!("paused: the line {found}{by}; spec.paused asks for it to be {asked}.");
+        let by = details.updated_by.map(|who| format!(" (last changed by {who})")).unwrap_or_default();
+        let differs = || format!("The line {found}{by}, but spec.paused is {}.", details.paused);
         let (ready, reason, progress, message) = match self {
             Self::Acting(Action::Pause) => {
                 (T::Unknown, Reason::Progressing, P::Reconciling, "Pausing the line; not confirmed yet.".to_owned())

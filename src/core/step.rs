@@ -135,6 +135,7 @@ enum Due {
 /// It belongs to the line (org, workspace, deployment id), not to an object: an object can be deleted and made again
 /// while a call for the line is still on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, each with its own life")]
 pub struct Memory {
     doubts: Doubts,
     /// A call that was sent and has not ended.
@@ -163,6 +164,8 @@ pub struct Memory {
     failures: u8,
     panicked: bool,
     told: Option<Verdict>,
+    /// What was told would be told in other words now.
+    reworded: bool,
     tell_failures: u8,
 }
 
@@ -227,6 +230,8 @@ pub enum Event {
     Sent(Sent, Option<Time>),
     /// The status write that was asked for ended.
     Told(Verdict, Told),
+    /// What was told would be told in other words now: the same verdict, with another message or other facts.
+    Reworded,
     /// The work on this line was cut off by a panic.
     Interrupted,
     /// The moment that was waited for came, or something else woke the line.
@@ -294,6 +299,7 @@ impl Memory {
             failures: 0,
             panicked: false,
             told: None,
+            reworded: false,
             tell_failures: 0,
         }
     }
@@ -331,6 +337,7 @@ impl Memory {
             }
             Event::Sent(sent, not_before) => self.end_call(settings, now, sent, not_before),
             Event::Told(verdict, told) => self.tell(settings, now, verdict, told),
+            Event::Reworded => self.reworded = true,
             Event::Interrupted => {
                 if let Some(action) = self.in_flight.take() {
                     self.doubts.extend(action, now + settings.doubt);
@@ -433,8 +440,8 @@ impl Memory {
         match self.settling {
             // The remote accepted the call and may need a moment to show it: look again, ever less often.
             Some((action, until)) if action == wanted && until > now => {
-                let waited = settings.settle.saturating_sub(until.from_now(now));
-                let pause = waited.max(settings.settle / 32).max(Duration::from_millis(1));
+                let elapsed = settings.settle.saturating_sub(until.from_now(now));
+                let pause = elapsed.max(settings.settle / 32).max(Duration::from_millis(1));
                 self.look_at = until.min(now + pause);
                 return;
             }
@@ -513,6 +520,7 @@ impl Memory {
             Told::Written(version) => {
                 self.newest = self.newest.max(version);
                 self.told = Some(verdict);
+                self.reworded = false;
                 self.tell_failures = 0;
                 if let Some(object) = &mut self.object {
                     object.version = version;
@@ -531,9 +539,11 @@ impl Memory {
     }
 
     fn decide(&mut self, settings: &Settings, now: Time) -> Request {
-        let Some(object) = self.object else {
-            return Request::Wait(Time::NEVER);
-        };
+        let Some(object) = self.object else { return Request::Wait(Time::NEVER) };
+        if self.failures == 0 {
+            // The interval may have become shorter since the last look.
+            self.look_at = self.look_at.min(now + settings.sync);
+        }
         if self.in_flight.is_some() {
             return Request::Wait(Time::NEVER);
         }
@@ -541,17 +551,17 @@ impl Memory {
             return if self.read_at <= now { Request::Read } else { Request::Wait(self.read_at) };
         }
         if self.obstacle.is_none() {
-            if object.mode == Mode::Correct {
-                if let Some(request) = self.act(now, &object) {
-                    return request;
-                }
+            if object.mode == Mode::Correct
+                && let Some(request) = self.act(now, &object)
+            {
+                return request;
             }
             if self.look_at <= now {
                 return Request::Look;
             }
         }
         let (verdict, changes) = self.verdict(settings, now, &object);
-        if self.told == Some(verdict) {
+        if self.told == Some(verdict) && !self.reworded {
             let look = if self.obstacle.is_none() { self.look_at } else { Time::NEVER };
             Request::Wait(look.min(changes))
         } else {
@@ -564,10 +574,9 @@ impl Memory {
         let action = wanted(object);
         let differs = self.seen.is_some_and(|seen| seen.state != action.state());
         match self.due {
-            Due::Nothing => None,
             Due::Edit if differs || self.doubts.of(action.contrary()) > now => Some(self.send(action)),
-            // Nothing says that the line needs a call: look first.
-            Due::Edit => None,
+            // Nothing says that the line needs a call. After an edit that means: look first.
+            Due::Nothing | Due::Edit => None,
             Due::Correction if !differs => None,
             Due::Correction if !self.fresh => {
                 self.reread = true;
@@ -656,7 +665,7 @@ impl Failing {
 const NOT_FOUND_GRACE: Duration = Duration::from_secs(30);
 
 /// How long a key may be refused before that counts as lasting.
-pub const CREDENTIALS_GRACE: Duration = Duration::from_secs(60);
+pub const CREDENTIALS_GRACE: Duration = Duration::from_mins(1);
 
 const fn wanted(object: &Object) -> Action {
     Action::for_paused(object.paused)

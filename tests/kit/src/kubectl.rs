@@ -56,6 +56,12 @@ impl Kubectl {
         self
     }
 
+    /// Where it is.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// Runs `kubectl <args>`. It is killed when the future is dropped.
     ///
     /// Fails when it can't be run; how it ended is in the answer.

@@ -348,7 +348,7 @@ mod tests {
         for step in steps {
             match *step {
                 Step::Edit(seconds, uid, generation, asks) => {
-                    edits.push(Edit { at: at(seconds), uid: uid.to_owned(), generation, line: line(), asks })
+                    edits.push(Edit { at: at(seconds), uid: uid.to_owned(), generation, line: line(), asks });
                 }
                 Step::Claim(seconds, uid, generation, observed_generation, ready) => {
                     claims.push(Claim {
@@ -362,7 +362,7 @@ mod tests {
                 }
                 Step::Call(seconds, to) => remember(seconds, What::Applied { call: 1, line: line(), from: None, to }),
                 Step::Dashboard(seconds, to) => {
-                    remember(seconds, What::Dashboard { line: line(), who: "somebody".to_owned(), from: None, to })
+                    remember(seconds, What::Dashboard { line: line(), who: "somebody".to_owned(), from: None, to });
                 }
             }
         }

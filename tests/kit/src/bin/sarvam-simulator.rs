@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
-use sarvam_testkit::simulator::{Config, ConnectionConfig, Line, Simulator, Tls};
+use sarvam_testkit::simulator::{Config, Line, Simulator, Tls};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Stands in for the remote API of Sarvam's phone lines, on this machine only, with a page to look at.
@@ -83,7 +83,7 @@ async fn run(args: Args) -> Result<(), String> {
     }
     remote.add_key(&args.org, &args.workspace, "first", &key);
     for n in 0..args.lines {
-        remote.add_line(&args.org, &args.workspace, demo_line(n));
+        remote.add_line(&args.org, &args.workspace, Line::example(n));
     }
     println!("API {}  page {}", remote.url(), remote.page_url());
     tokio::select! {
@@ -96,30 +96,4 @@ async fn run(args: Args) -> Result<(), String> {
 fn write_ca(folder: &Path, ca: &str) -> std::io::Result<()> {
     std::fs::create_dir_all(folder)?;
     std::fs::write(folder.join("ca.pem"), ca)
-}
-
-/// The `n`th line, from 0: named for what people call it for, then by number. Id and number never change.
-fn demo_line(n: usize) -> Line {
-    const NAMES: [&str; 8] = [
-        "support-line",
-        "sales-line",
-        "billing-line",
-        "booking-line",
-        "delivery-line",
-        "returns-line",
-        "feedback-line",
-        "night-line",
-    ];
-    let name = NAMES.get(n).map_or_else(|| format!("line-{}", n + 1), |name| (*name).to_owned());
-    Line {
-        name: Some(name.clone()),
-        app_id: format!("{}-agent", name.trim_end_matches("-line")),
-        app_version: 3,
-        connection_configs: vec![ConnectionConfig {
-            connection_id: "conn-exotel-001".to_owned(),
-            // 555-01xx is set aside for fiction: nobody has these numbers.
-            phone_numbers: vec![format!("+1{}55501{:02}", 202 + n / 100, n % 100)],
-        }],
-        ..Line::new(format!("dep-{name}"))
-    }
 }

@@ -114,6 +114,34 @@ impl Line {
         }
     }
 
+    /// The `n`th line, from 0, of those to show: an active line with a number, named for what people call it for. The first five are
+    /// the lines that `examples/` asks for.
+    #[must_use]
+    pub fn example(n: usize) -> Self {
+        const NAMES: [&str; 8] = [
+            "support-line",
+            "sales-line",
+            "billing-line",
+            "booking-line",
+            "delivery-line",
+            "returns-line",
+            "feedback-line",
+            "night-line",
+        ];
+        let name = NAMES.get(n).map_or_else(|| format!("line-{}", n + 1), |name| (*name).to_owned());
+        Self {
+            name: Some(name.clone()),
+            app_id: format!("{}-agent", name.trim_end_matches("-line")),
+            app_version: 3,
+            connection_configs: vec![ConnectionConfig {
+                connection_id: "conn-exotel-001".to_owned(),
+                // 555-01xx is set aside for fiction: nobody has these numbers.
+                phone_numbers: vec![format!("+1{}55501{:02}", 202 + n / 100, n % 100)],
+            }],
+            ..Self::new(format!("dep-{name}"))
+        }
+    }
+
     /// The same line, paused.
     #[must_use]
     pub fn paused(mut self) -> Self {

@@ -1,0 +1,42 @@
+# What a person runs by hand here. `make` alone lists it.
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench crds lint clean cargo control-plane
+
+# Where cargo puts what it builds, whatever its settings say.
+BUILT = $(shell cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-6s  %s\n", $$1, $$2 }' Makefile
+
+demo: cargo control-plane ## Show a short story on a real API server; on a terminal it stays up until Ctrl-C
+	@[ -x "$(BUILT)/sarvam-demo" ] || echo 'Building the operator and the demo with cargo: a few minutes, once'
+	@cargo build --locked --workspace --bins
+	@exec "$(BUILT)/sarvam-demo" --operator "$(BUILT)/sarvam-operator"
+
+test: cargo control-plane lint ## Run every check and every test
+	cargo test --locked --workspace
+
+bench: cargo control-plane ## Measure how fast an edit reaches the remote, and what an idle operator costs
+	cargo bench --locked --bench edits
+
+crds: cargo ## Write crds/ again, after a change of src/api
+	cargo run --locked -q -- crds > "$(BUILT)/crds.yaml"
+	cp "$(BUILT)/crds.yaml" crds/agents.sarvam.ai.yaml
+
+lint: cargo ## Check the format, clippy's lints, and what the dependencies are and may be used for
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	@if command -v cargo-deny >/dev/null; then echo 'cargo deny check bans licenses sources'; cargo deny --locked check bans licenses sources; \
+	else echo 'cargo-deny is not on the PATH, so bans, licences and sources were left out (cargo install --locked cargo-deny).'; fi
+
+clean: cargo ## Remove what cargo built; the control plane stays in its cache folder
+	cargo clean
+
+# Rust and the C compiler that its linking needs, or a sentence.
+cargo:
+	@command -v cargo >/dev/null || { echo 'Rust is missing: install it with rustup (https://rustup.rs); rust-toolchain.toml names the version, and rustup fetches it.' >&2; exit 1; }
+	@command -v cc >/dev/null || { echo 'A C compiler is missing, which Rust links with: install gcc or clang, so that cc is on the PATH.' >&2; exit 1; }
+
+# etcd, kube-apiserver and kubectl: built once where neither KUBEBUILDER_ASSETS nor USE_EXISTING_CLUSTER=true says that there are some.
+control-plane:
+	@tools/control-plane >/dev/null

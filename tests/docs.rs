@@ -1,0 +1,132 @@
+//! What the documentation names is there, and what is there is named.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use clap::CommandFactory;
+use sarvam_operator::{config::Cli, core::status::Reason};
+
+const README: &str = "README.md";
+const PROTOCOL: &str = "docs/protocol.md";
+const STATUS: &str = "docs/status.md";
+
+/// Capitalised words in code that are no reasons.
+const VOCABULARY: [&str; 11] = [
+    "Ready",
+    "Reconciling",
+    "Stalled",
+    "True",
+    "False",
+    "Unknown",
+    "Active",
+    "Paused",
+    "Correct",
+    "Deployment",
+    "Workspace",
+];
+
+fn read(file: &str) -> String {
+    fs::read_to_string(file).unwrap_or_else(|error| panic!("{file}: {error}"))
+}
+
+/// The text without its code blocks.
+fn prose(file: &str) -> String {
+    read(file).split("```").step_by(2).collect()
+}
+
+/// The words that are set as code in running text and tables.
+fn code(file: &str) -> Vec<String> {
+    prose(file).split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The rows of tables that begin with a word set as code: that word, and what its next column says.
+fn rows(file: &str) -> Vec<(String, String)> {
+    let row = |line: &str| {
+        let mut cells = line.strip_prefix("| `")?.split('|').map(str::trim);
+        let word = cells.next()?.strip_suffix('`')?;
+        Some((word.to_owned(), cells.next()?.trim_matches('`').to_owned()))
+    };
+    prose(file).lines().filter_map(row).collect()
+}
+
+/// A capitalised word of letters only, as reasons are.
+fn is_name(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_uppercase()) && word.chars().all(|c| c.is_ascii_alphabetic())
+}
+
+#[test]
+fn every_reason_has_one_row() {
+    let rows = rows(STATUS);
+    for reason in Reason::ALL.map(|reason| reason.to_string()) {
+        let found = rows.iter().filter(|(word, _)| *word == reason).count();
+        assert_eq!(found, 1, "rows of {reason} in {STATUS}");
+    }
+}
+
+#[test]
+fn every_reason_that_is_named_exists() {
+    let known: BTreeSet<String> =
+        Reason::ALL.iter().map(ToString::to_string).chain(VOCABULARY.map(str::to_owned)).collect();
+    for file in [README, STATUS] {
+        let unknown: Vec<_> = code(file).into_iter().filter(|word| is_name(word) && !known.contains(word)).collect();
+        assert!(unknown.is_empty(), "{file} names what is no reason: {unknown:?}");
+    }
+}
+
+#[test]
+fn every_flag_has_a_row_with_its_default_and_every_row_a_flag() {
+    let command = Cli::command();
+    let run = command.find_subcommand("run").expect("there is a command run");
+    let flag = |arg: &clap::Arg| {
+        let default = if arg.get_action().takes_values() { arg.get_default_values() } else { &[] };
+        let default: String = default.iter().map(|value| value.to_string_lossy()).collect();
+        (format!("--{}", arg.get_long().unwrap_or_default()), default)
+    };
+    let flags: BTreeSet<_> = run.get_arguments().map(flag).collect();
+    let named: BTreeSet<_> =
+        [README, PROTOCOL].into_iter().flat_map(rows).filter(|(word, _)| word.starts_with("--")).collect();
+    assert_eq!(named, flags, "the tables of flags, and the flags");
+}
+
+#[test]
+fn every_variant_of_the_model_check_is_told() {
+    let source = read("src/core/step/model.rs");
+    let (_, rest) = source.split_once("enum Variant {").expect("the model check has variants");
+    let (variants, _) = rest.split_once("\n}").expect("the enum ends");
+    let lines = variants.lines().filter_map(|line| line.trim().strip_suffix(','));
+    let variants: BTreeSet<_> = lines.filter(|word| is_name(word) && *word != "Real").map(str::to_owned).collect();
+    let told: BTreeSet<_> = rows(PROTOCOL).into_iter().map(|(word, _)| word).filter(|word| is_name(word)).collect();
+    assert_eq!(told, variants);
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    for file in [README, PROTOCOL, STATUS] {
+        let text = prose(file);
+        let links: Vec<_> =
+            text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(to, _)| to).collect();
+        assert!(!links.is_empty(), "{file} has links");
+        for link in links.into_iter().filter(|link| !link.starts_with("https://")) {
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = match path {
+                "" => Path::new(file).to_owned(),
+                path => Path::new(file).with_file_name(path),
+            };
+            assert!(target.exists(), "{file} links to {link}, and there is no such file");
+            if !anchor.is_empty() {
+                let headings = prose(target.to_str().expect("a path in ASCII"));
+                let mut headings = headings.lines().filter(|line| line.starts_with('#')).map(slug);
+                assert!(headings.any(|slug| slug == anchor), "{file} links to {link}, and there is no such heading");
+            }
+        }
+    }
+}
+
+/// What a heading is called in a link.
+fn slug(heading: &str) -> String {
+    let words = heading.trim_start_matches('#').trim().to_lowercase();
+    words
+        .chars()
+        .filter(|c| c.is_alphanumeric() || " -_".contains(*c))
+        .map(|c| if c == ' ' { '-' } else { c })
+        .collect()
+}

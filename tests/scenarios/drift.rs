@@ -1,0 +1,170 @@
+//! Somebody else changes a line; and what `suspend` and `driftPolicy` make of it.
+
+use sarvam_testkit::simulator::{Action, LineState};
+use serde_json::{Value, json};
+
+use crate::stage::{Stage, scenario};
+
+fn ready_message(object: &Value) -> &str {
+    object["status"]["conditions"][0]["message"].as_str().unwrap_or_default()
+}
+
+async fn reasons_of_events(stage: &Stage, name: &str) -> Vec<String> {
+    let events = stage.events().await;
+    let about = events.iter().filter(|event| event["regarding"]["name"] == name);
+    about.map(|event| event["reason"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_change_at_the_dashboard_is_put_right_and_told() {
+    scenario("drift", async |stage| {
+        stage.line("dep-1");
+        stage.operator();
+        stage.apply("support-line", "dep-1", true).await;
+        for who in ["asha@example.org", "ravi@example.org"] {
+            stage.ready("support-line").await;
+            stage.remote.set_from_dashboard("dep-1", LineState::Active, who);
+            let drift =
+                |status: &Value| status.to_string().contains("DriftDetected") && status.to_string().contains(who);
+            stage.until("support-line", who, |_| stage.statuses("support-line").iter().any(drift)).await;
+        }
+        stage.ready("support-line").await;
+
+        assert_eq!(stage.puts("dep-1"), [Some(Action::Pause); 3]);
+        let reasons = reasons_of_events(stage, "support-line").await;
+        for reason in ["DriftDetected", "DriftCorrected"] {
+            assert!(reasons.iter().any(|told| told == reason), "no event {reason}: {reasons:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_reported_drift_stays_until_somebody_decides() {
+    scenario("report", async |stage| {
+        stage.paused_line("dep-1");
+        stage.operator();
+        stage.create("support-line", "dep-1", json!({"paused": true, "driftPolicy": "Report"})).await;
+        stage.ready("support-line").await;
+
+        stage.remote.set_from_dashboard("dep-1", LineState::Active, "asha@example.org");
+        let object = stage.says("support-line", "False Stalled DriftReported").await;
+        let message = ready_message(&object);
+        for part in ["spec.paused", "is answering", "asha@example.org", "driftPolicy"] {
+            assert!(message.contains(part), "{part:?} is not in {message:?}");
+        }
+        assert_eq!(object["status"]["remote"]["updatedBy"], "asha@example.org");
+        assert_eq!(object["status"]["remote"]["state"], "Active");
+
+        // The same verdict, with another name in it.
+        stage.remote.set_from_dashboard("dep-1", LineState::Active, "ravi@example.org");
+        let ravi = |object: &Value| {
+            ready_message(object).contains("ravi") && object["status"]["remote"]["updatedBy"] == "ravi@example.org"
+        };
+        stage.until("support-line", "ravi did it", ravi).await;
+
+        // An edit changes what is asked, and nothing at the remote.
+        stage.edit("support-line", json!({"paused": false})).await;
+        stage.ready("support-line").await;
+        stage.edit("support-line", json!({"paused": true})).await;
+        stage.says("support-line", "False Stalled DriftReported").await;
+        stage.looks(2).await;
+        assert_eq!(stage.puts("dep-1"), []);
+
+        stage.edit("support-line", json!({"driftPolicy": "Correct"})).await;
+        stage.ready("support-line").await;
+        assert_eq!(stage.puts("dep-1"), [Some(Action::Pause)]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_suspended_line_is_let_be_until_suspend_is_lifted() {
+    scenario("suspend", async |stage| {
+        stage.line("dep-1");
+        stage.operator();
+        stage.apply("support-line", "dep-1", false).await;
+        stage.ready("support-line").await;
+        // In one edit: the hands come off before what else it asks for.
+        stage.edit("support-line", json!({"suspend": true, "paused": true})).await;
+        let object = stage.says("support-line", "False Stalled Suspended").await;
+        assert!(ready_message(&object).contains("spec.suspend"), "{object:#}");
+        stage.remote.set_from_dashboard("dep-1", LineState::Paused, "asha@example.org");
+        stage.says("support-line", "True - Suspended").await;
+        stage.remote.set_from_dashboard("dep-1", LineState::Active, "asha@example.org");
+        stage.says("support-line", "False Stalled Suspended").await;
+        stage.looks(2).await;
+        assert_eq!(stage.puts("dep-1"), []);
+
+        stage.edit("support-line", json!({"suspend": false})).await;
+        stage.says("support-line", "True - Synced").await;
+        assert_eq!(stage.puts("dep-1"), [Some(Action::Pause)]);
+    })
+    .await;
+}
+
+/// `suspend` goes before `driftPolicy`, and both before `paused`.
+#[tokio::test]
+async fn every_combination_of_suspend_drift_policy_paused_and_state() {
+    struct Case {
+        name: String,
+        suspend: bool,
+        policy: &'static str,
+        paused: bool,
+        state: LineState,
+    }
+
+    impl Case {
+        fn line(&self) -> String {
+            format!("dep-{}", self.name)
+        }
+
+        /// What the status says, and whether the line is written to.
+        fn expected(&self) -> (&'static str, bool) {
+            let differs = self.paused != (self.state == LineState::Paused);
+            match (self.suspend, self.policy, differs) {
+                (true, _, true) => ("False Stalled Suspended", false),
+                (true, _, false) => ("True - Suspended", false),
+                (false, "Report", true) => ("False Stalled DriftReported", false),
+                (false, _, differs) => ("True - Synced", differs),
+            }
+        }
+    }
+
+    let mut cases = vec![];
+    for suspend in [false, true] {
+        for policy in ["Correct", "Report"] {
+            for paused in [false, true] {
+                for state in [LineState::Active, LineState::Paused] {
+                    cases.push(Case { name: format!("case-{}", cases.len()), suspend, policy, paused, state });
+                }
+            }
+        }
+    }
+    scenario("combinations", async |stage| {
+        for case in &cases {
+            match case.state {
+                LineState::Active => stage.line(&case.line()),
+                LineState::Paused => stage.paused_line(&case.line()),
+            }
+            let spec = json!({"suspend": case.suspend, "driftPolicy": case.policy, "paused": case.paused});
+            stage.create(&case.name, &case.line(), spec).await;
+        }
+        stage.operator();
+        for case in &cases {
+            stage.says(&case.name, case.expected().0).await;
+        }
+        // Nobody thinks better of it later.
+        stage.looks(2 * cases.len()).await;
+        for case in &cases {
+            let (words, written) = case.expected();
+            let Case { suspend, policy, paused, state, .. } = case;
+            let told = format!("suspend {suspend}, {policy}, paused {paused}, {state:?}");
+            stage.says(&case.name, words).await;
+            let action = if *paused { Action::Pause } else { Action::Resume };
+            let calls = if written { vec![Some(action)] } else { vec![] };
+            assert_eq!(stage.puts(&case.line()), calls, "{told}");
+        }
+    })
+    .await;
+}

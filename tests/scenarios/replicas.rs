@@ -1,0 +1,94 @@
+//! Two operators, one Lease.
+
+use sarvam_testkit::simulator::LineState;
+use serde_json::json;
+
+use crate::stage::{LIMIT, Launch, Operator, Stage, scenario};
+use std::sync::Arc;
+
+/// Two operators; the first one leads.
+async fn leader_and_follower(stage: &Stage) -> (Arc<Operator>, Arc<Operator>) {
+    let leader = stage.operator();
+    leader.process().wait_for_line("leading", LIMIT).await.unwrap();
+    let follower = stage.operator();
+    follower.process().wait_for_line("started", LIMIT).await.unwrap();
+    (leader, follower)
+}
+
+#[tokio::test]
+async fn a_killed_leader_is_followed_by_the_other() {
+    scenario("killed", async |stage| {
+        let (leader, follower) = leader_and_follower(stage).await;
+        for n in 0..3 {
+            stage.line(&format!("dep-{n}"));
+            stage.apply(&format!("line-{n}"), &format!("dep-{n}"), true).await;
+        }
+        for n in 0..3 {
+            stage.ready(&format!("line-{n}")).await;
+        }
+        // One edit that the leader may be at when it dies, one that nobody hears of, one line left alone.
+        stage.edit("line-0", json!({"paused": false})).await;
+        leader.kill().await;
+        stage.edit("line-1", json!({"paused": false})).await;
+        for n in 0..3 {
+            stage.ready(&format!("line-{n}")).await;
+        }
+        assert_eq!(follower.metric("sarvam_leader").await, Some(1.0));
+    })
+    .await;
+}
+
+/// The frozen leader finds edits in its watch when it wakes, long after another has led. It must not act on them.
+#[tokio::test]
+async fn a_leader_frozen_past_its_lease_does_nothing_when_it_wakes() {
+    scenario("frozen", async |stage| {
+        let (leader, follower) = leader_and_follower(stage).await;
+        stage.line("dep-1");
+        stage.apply("support-line", "dep-1", true).await;
+        stage.ready("support-line").await;
+
+        leader.freeze();
+        stage.edit("support-line", json!({"paused": false})).await;
+        follower.process().wait_for_line("leading", LIMIT).await.unwrap();
+        stage.ready("support-line").await;
+        stage.edit("support-line", json!({"paused": true})).await;
+        stage.ready("support-line").await;
+        let calls = stage.puts("dep-1");
+
+        leader.thaw();
+        leader.process().wait_for_line("lease is lost", LIMIT).await.unwrap();
+        stage.looks(3).await;
+        assert_eq!(stage.puts("dep-1"), calls);
+        stage.line_is("dep-1", LineState::Paused).await;
+        assert_eq!(
+            (leader.metric("sarvam_leader").await, follower.metric("sarvam_leader").await),
+            (Some(0.0), Some(1.0))
+        );
+
+        // The other way round: it can lead again.
+        follower.kill().await;
+        stage.edit("support-line", json!({"paused": false})).await;
+        stage.ready("support-line").await;
+    })
+    .await;
+}
+
+/// The edit comes while the leader sleeps for less than its lease: it is late, and nothing else.
+#[tokio::test]
+async fn a_short_freeze_only_delays() {
+    scenario("nap", async |stage| {
+        stage.line("dep-1");
+        let operator = stage.launch(Launch::default().flag("--lease-duration", "1m"));
+        stage.apply("support-line", "dep-1", true).await;
+        stage.ready("support-line").await;
+        for paused in [false, true] {
+            operator.freeze();
+            stage.edit("support-line", json!({"paused": !paused})).await;
+            stage.edit("support-line", json!({"paused": paused})).await;
+            operator.thaw();
+            stage.ready("support-line").await;
+        }
+        assert!(!operator.output().contains("lease is lost"), "{}", operator.output());
+    })
+    .await;
+}

@@ -1,0 +1,556 @@
+//! Where a scenario is played: a namespace, a remote, operators, and judges who watch all of it.
+
+mod leaks;
+mod operator;
+mod recorder;
+mod rules;
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::FutureExt;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::events::v1::Event;
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::{Client, ResourceExt};
+use sarvam_testkit::control_plane::{ControlPlane, Options};
+use sarvam_testkit::kubectl::Kubectl;
+use sarvam_testkit::oracle::{Asks, Edit, Verdict, judge};
+use sarvam_testkit::simulator::{Action, Arrival, Config, Line, LineState, Route, Simulator, What};
+use sarvam_testkit::watch::Watch;
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+pub use operator::{LEASE, Launch, Operator};
+pub use recorder::{Kind, verdict};
+use recorder::{Recorder, resource};
+
+/// How long anything may take on a crowded machine. A scenario that needs it all has failed.
+pub const LIMIT: Duration = Duration::from_secs(90);
+
+/// The remote workspace of every scenario.
+pub const ORG: &str = "org-1";
+/// The same.
+pub const WORKSPACE_ID: &str = "ws-1";
+/// The Workspace object of every scenario.
+pub const WORKSPACE: &str = "main";
+/// Its Secret, and the key in the Secret's data.
+pub const SECRET: &str = "sarvam";
+/// The same.
+pub const SECRET_KEY: &str = "api-key";
+
+/// Plays a scenario on the usual stage and judges it.
+pub async fn scenario(name: &str, play: impl AsyncFnOnce(&Stage)) {
+    Setup::new(name).play(play).await;
+}
+
+/// How a stage is set before the play begins.
+pub struct Setup {
+    name: String,
+    sync_interval: String,
+    requests_per_second: u32,
+    with_secret: bool,
+    with_workspace: bool,
+    own_control_plane: bool,
+    remote: Config,
+}
+
+impl Setup {
+    /// The usual stage: a Workspace that looks every second, with a good key in its Secret.
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            sync_interval: "1s".to_owned(),
+            requests_per_second: 200,
+            with_secret: true,
+            with_workspace: true,
+            own_control_plane: false,
+            remote: Config::default(),
+        }
+    }
+
+    /// Another `spec.syncInterval`.
+    pub fn sync_interval(mut self, interval: &str) -> Self {
+        interval.clone_into(&mut self.sync_interval);
+        self
+    }
+
+    /// Another `spec.requestsPerSecond`.
+    pub fn requests_per_second(mut self, rate: u32) -> Self {
+        self.requests_per_second = rate;
+        self
+    }
+
+    /// Without the Secret.
+    pub fn without_secret(mut self) -> Self {
+        self.with_secret = false;
+        self
+    }
+
+    /// Without the Workspace object.
+    pub fn without_workspace(mut self) -> Self {
+        self.with_workspace = false;
+        self
+    }
+
+    /// On a control plane whose servers may be killed. Not played with `USE_EXISTING_CLUSTER=true`.
+    pub fn own_control_plane(mut self) -> Self {
+        self.own_control_plane = true;
+        self
+    }
+
+    /// With a remote that starts otherwise.
+    pub fn remote(mut self, remote: Config) -> Self {
+        self.remote = remote;
+        self
+    }
+
+    /// Plays a scenario and judges it. When it fails, what its operators wrote is kept in a file.
+    pub async fn play(self, play: impl AsyncFnOnce(&Stage)) {
+        if self.own_control_plane && std::env::var("USE_EXISTING_CLUSTER").as_deref() == Ok("true") {
+            return;
+        }
+        let stage = Stage::set(self).await;
+        let played = AssertUnwindSafe(async {
+            play(&stage).await;
+            stage.judge().await;
+        });
+        if let Err(panic) = played.catch_unwind().await {
+            stage.keep_for_the_inquest();
+            resume_unwind(panic);
+        }
+    }
+}
+
+/// What a scenario is played on.
+pub struct Stage {
+    name: String,
+    sync_interval: String,
+    requests_per_second: u32,
+    /// The remote.
+    pub remote: Simulator,
+    /// Where its objects are.
+    pub namespace: String,
+    plane: Plane,
+    client: Client,
+    watch: Watch,
+    recorder: Recorder,
+    edits: Mutex<Vec<Edit>>,
+    objects: Mutex<BTreeMap<String, Known>>,
+    operators: Mutex<Vec<Arc<Operator>>>,
+    /// Everything that must never be seen again, the first key first.
+    secrets: Mutex<Vec<Vec<u8>>>,
+}
+
+/// What the API server last told a scenario of its own object.
+#[derive(Clone)]
+struct Known {
+    uid: String,
+    generation: i64,
+    line: String,
+}
+
+enum Plane {
+    Shared(&'static ControlPlane),
+    Own(Box<ControlPlane>),
+}
+
+async fn with_crds(plane: &ControlPlane) {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("crds");
+    plane.apply_crds(&folder).await.unwrap();
+}
+
+impl Plane {
+    async fn start(own: bool) -> Self {
+        static CRDS: OnceCell<()> = OnceCell::const_new();
+        if own {
+            let plane = ControlPlane::start(Options::default()).await.unwrap();
+            with_crds(&plane).await;
+            return Self::Own(Box::new(plane));
+        }
+        let plane = ControlPlane::shared().await;
+        CRDS.get_or_init(async || with_crds(plane).await).await;
+        Self::Shared(plane)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Stage {
+    async fn set(setup: Setup) -> Self {
+        let plane = Plane::start(setup.own_control_plane).await;
+        let (namespace, client) = {
+            let plane = plane.get();
+            (plane.namespace(&setup.name).await.unwrap(), plane.client())
+        };
+        let stage = Self {
+            remote: Simulator::start(setup.remote).await.unwrap(),
+            watch: Watch::start(client.clone(), &namespace),
+            recorder: Recorder::start(&client, &namespace),
+            name: setup.name,
+            sync_interval: setup.sync_interval,
+            requests_per_second: setup.requests_per_second,
+            namespace,
+            plane,
+            client,
+            edits: Mutex::default(),
+            objects: Mutex::default(),
+            operators: Mutex::default(),
+            secrets: Mutex::default(),
+        };
+        let key = stage.new_key();
+        stage.remote.add_key(ORG, WORKSPACE_ID, "first", &key);
+        if setup.with_secret {
+            stage.put_secret(key.as_bytes()).await;
+        }
+        if setup.with_workspace {
+            stage.create_workspace().await;
+        }
+        stage
+    }
+
+    /// The control plane.
+    pub fn plane(&self) -> &ControlPlane {
+        self.plane.get()
+    }
+
+    /// A client with all rights.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// kubectl in the scenario's namespace.
+    pub fn kubectl(&self) -> Kubectl {
+        self.plane().kubectl().in_namespace(&self.namespace)
+    }
+
+    // Operators.
+
+    /// Starts an operator.
+    pub fn operator(&self) -> Arc<Operator> {
+        self.launch(Launch::default())
+    }
+
+    /// Starts an operator in another way.
+    pub fn launch(&self, launch: Launch) -> Arc<Operator> {
+        let url = self.remote.url();
+        let operator = Arc::new(launch.start(&url, &self.namespace, self.plane().kubeconfig()));
+        lock(&self.operators).push(Arc::clone(&operator));
+        operator
+    }
+
+    /// The Lease, where there is one.
+    pub async fn lease(&self) -> Option<Lease> {
+        Api::<Lease>::namespaced(self.client(), &self.namespace).get_opt(LEASE).await.unwrap()
+    }
+
+    // Keys.
+
+    /// A key that nobody has had before; it must not be seen anywhere.
+    pub fn new_key(&self) -> String {
+        let key = leaks::random_key();
+        lock(&self.secrets).push(key.clone().into_bytes());
+        key
+    }
+
+    /// The key that the remote has taken from the start.
+    pub fn first_key(&self) -> String {
+        String::from_utf8(lock(&self.secrets)[0].clone()).expect("keys are text")
+    }
+
+    /// Makes the Secret, or changes it, to hold these bytes, which must not be seen anywhere.
+    pub async fn put_secret(&self, bytes: &[u8]) {
+        self.put_secret_data([(SECRET_KEY.to_owned(), ByteString(bytes.to_vec()))].into()).await;
+    }
+
+    /// Makes the Secret, or changes it, to hold these entries and no others.
+    pub async fn put_secret_data(&self, data: BTreeMap<String, ByteString>) {
+        lock(&self.secrets).extend(data.values().map(|bytes| bytes.0.clone()));
+        let metadata = ObjectMeta { name: Some(SECRET.to_owned()), ..ObjectMeta::default() };
+        let secret = Secret { metadata, data: Some(data), ..Secret::default() };
+        let params = PatchParams::apply("scenario").force();
+        self.secret_api().patch(SECRET, &params, &Patch::Apply(&secret)).await.unwrap();
+    }
+
+    /// Deletes the Secret.
+    pub async fn delete_secret(&self) {
+        self.secret_api().delete(SECRET, &DeleteParams::default()).await.unwrap();
+    }
+
+    fn secret_api(&self) -> Api<Secret> {
+        Api::namespaced(self.client(), &self.namespace)
+    }
+
+    // Objects.
+
+    fn api(&self, kind: Kind) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client(), &self.namespace, &resource(kind))
+    }
+
+    /// Creates the Workspace object.
+    pub async fn create_workspace(&self) {
+        let workspace = json!({
+            "apiVersion": "agents.sarvam.ai/v1alpha1",
+            "kind": "Workspace",
+            "metadata": {"name": WORKSPACE},
+            "spec": {
+                "orgID": ORG,
+                "workspaceID": WORKSPACE_ID,
+                "apiKeySecretRef": {"name": SECRET, "key": SECRET_KEY},
+                "syncInterval": self.sync_interval,
+                "requestsPerSecond": self.requests_per_second,
+            },
+        });
+        let workspace = serde_json::from_value(workspace).unwrap();
+        self.api(Kind::Workspace).create(&PostParams::default(), &workspace).await.unwrap();
+    }
+
+    /// Deletes the Workspace object.
+    pub async fn delete_workspace(&self) {
+        self.api(Kind::Workspace).delete(WORKSPACE, &DeleteParams::default()).await.unwrap();
+    }
+
+    /// Adds an active line to the remote.
+    pub fn line(&self, id: &str) {
+        self.remote.add_line(ORG, WORKSPACE_ID, Line::new(id));
+    }
+
+    /// Adds a paused line to the remote.
+    pub fn paused_line(&self, id: &str) {
+        self.remote.add_line(ORG, WORKSPACE_ID, Line::new(id).paused());
+    }
+
+    /// Creates a Deployment object for a line.
+    pub async fn apply(&self, name: &str, line: &str, paused: bool) {
+        self.create(name, line, json!({"paused": paused})).await;
+    }
+
+    /// Creates a Deployment object with these fields in its spec beside the references.
+    pub async fn create(&self, name: &str, line: &str, fields: Value) {
+        let mut spec = fields;
+        spec["workspaceRef"] = json!({"name": WORKSPACE});
+        spec["deploymentID"] = json!(line);
+        let object = json!({
+            "apiVersion": "agents.sarvam.ai/v1alpha1",
+            "kind": "Deployment",
+            "metadata": {"name": name},
+            "spec": spec,
+        });
+        let object: DynamicObject = serde_json::from_value(object).unwrap();
+        let sent = Instant::now();
+        let created = self.api(Kind::Deployment).create(&PostParams::default(), &object).await.unwrap();
+        self.remember(name, sent, &created);
+    }
+
+    /// Merges these fields into the spec of a Deployment object.
+    pub async fn edit(&self, name: &str, fields: Value) {
+        let patch = json!({"spec": fields});
+        let sent = Instant::now();
+        let edited = self.api(Kind::Deployment).patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await;
+        self.remember(name, sent, &edited.unwrap());
+    }
+
+    /// Deletes a Deployment object. The API server takes it away at once: nobody sets a finalizer.
+    pub async fn delete(&self, name: &str) {
+        let Known { uid, generation, line } = self.known(name);
+        let at = Instant::now();
+        self.api(Kind::Deployment).delete(name, &DeleteParams::default()).await.unwrap();
+        lock(&self.edits).push(Edit { at, uid, generation, line, asks: Asks::Nothing });
+        lock(&self.objects).remove(name);
+        let left = self.api(Kind::Deployment).get_opt(name).await.unwrap();
+        assert!(left.is_none(), "{name} is still there after its deletion: {left:?}");
+    }
+
+    fn remember(&self, name: &str, at: Instant, object: &DynamicObject) {
+        let uid = object.uid().expect("the API server gives every object a uid");
+        let generation = object.metadata.generation.expect("and a generation");
+        let spec = &object.data["spec"];
+        let line = spec["deploymentID"].as_str().expect("a required field").to_owned();
+        let asks = if spec["paused"] == json!(true) { Asks::Paused } else { Asks::Active };
+        lock(&self.edits).push(Edit { at, uid: uid.clone(), generation, line: line.clone(), asks });
+        lock(&self.objects).insert(name.to_owned(), Known { uid, generation, line });
+    }
+
+    fn known(&self, name: &str) -> Known {
+        lock(&self.objects).get(name).cloned().unwrap_or_else(|| panic!("this scenario has no object {name} now"))
+    }
+
+    /// A Deployment object as it is now at the API server.
+    pub async fn object(&self, name: &str) -> Value {
+        serde_json::to_value(self.api(Kind::Deployment).get(name).await.unwrap()).unwrap()
+    }
+
+    /// The Workspace object as it is now at the API server.
+    pub async fn workspace(&self) -> Value {
+        serde_json::to_value(self.api(Kind::Workspace).get(WORKSPACE).await.unwrap()).unwrap()
+    }
+
+    /// Every event of the namespace, as JSON.
+    pub async fn events(&self) -> Vec<Value> {
+        let api = Api::<Event>::namespaced(self.client(), &self.namespace);
+        let events = api.list(&ListParams::default()).await.unwrap();
+        events.items.iter().map(|event| serde_json::to_value(event).unwrap()).collect()
+    }
+
+    /// Every status that a Deployment object has had, oldest first.
+    pub fn statuses(&self, name: &str) -> Vec<Value> {
+        self.recorder.of(Kind::Deployment, name).iter().map(|object| object["status"].clone()).collect()
+    }
+
+    // Waiting.
+
+    /// Waits until a Deployment object, at its newest edit, is so, and returns it.
+    pub async fn until(&self, name: &str, what: &str, so: impl Fn(&Value) -> bool) -> Value {
+        let Known { uid, generation, .. } = self.known(name);
+        let newest = |object: &Value| {
+            object["metadata"]["uid"] == json!(uid)
+                && object["metadata"]["generation"].as_i64() >= Some(generation)
+                && so(object)
+        };
+        self.recorder.wait(Kind::Deployment, name, what, newest).await
+    }
+
+    /// Waits until the conditions of a Deployment object say this of its newest edit, in the last words of [`verdict`]:
+    /// `True - Synced`, `False Stalled SecretNotFound`, or only `SecretNotFound`.
+    pub async fn says(&self, name: &str, words: &str) -> Value {
+        self.until(name, words, |object| verdict(object).ends_with(words)).await
+    }
+
+    /// Everything that the conditions of a Deployment object have said of its newest edit, in the words of [`verdict`].
+    pub fn said(&self, name: &str) -> Vec<String> {
+        let newest = self.known(name).generation;
+        let versions = self.recorder.of(Kind::Deployment, name).into_iter();
+        let of_newest = versions.filter(|object| object["metadata"]["generation"].as_i64() == Some(newest));
+        of_newest.map(|object| verdict(&object)).collect()
+    }
+
+    /// Waits until the conditions of a Deployment object have said this of its newest edit, now or before.
+    pub async fn has_said(&self, name: &str, words: &str) {
+        self.until(name, words, |_| self.said(name).iter().any(|said| said == words)).await;
+    }
+
+    /// Everything that the conditions of the Workspace object have said.
+    pub fn workspace_said(&self) -> Vec<String> {
+        self.recorder.of(Kind::Workspace, WORKSPACE).iter().map(verdict).collect()
+    }
+
+    /// Waits until a Deployment object is Ready at its newest edit, and returns it. Its line is as asked then.
+    pub async fn ready(&self, name: &str) -> Value {
+        let object = self.until(name, "Ready", |object| verdict(object).starts_with("True ")).await;
+        let asked = if object["spec"]["paused"] == json!(true) { LineState::Paused } else { LineState::Active };
+        let line = self.known(name).line;
+        let state = self.remote.line(&line).map(|line| line.status);
+        assert_eq!(state, Some(asked), "{name} is Ready, and its line {line} is not as asked");
+        object
+    }
+
+    /// Waits until the conditions of the Workspace object say this, in the last words of [`verdict`].
+    pub async fn workspace_says(&self, words: &str) -> Value {
+        self.until_workspace(words, |object| verdict(object).ends_with(words)).await
+    }
+
+    /// Waits until the Workspace object is so, and returns it.
+    pub async fn until_workspace(&self, what: &str, so: impl Fn(&Value) -> bool) -> Value {
+        self.recorder.wait(Kind::Workspace, WORKSPACE, what, so).await
+    }
+
+    /// Waits until a line truly is so at the remote.
+    pub async fn line_is(&self, id: &str, state: LineState) {
+        let so = |line: &Line| line.status == state;
+        self.remote.wait_until(LIMIT, |remote| remote.line(id).is_some_and(so)).await.unwrap();
+    }
+
+    /// Waits until the operator has read the remote this many times more.
+    pub async fn looks(&self, times: usize) {
+        let reads = |calls: &dyn Fn(Route) -> usize| calls(Route::Get) + calls(Route::List);
+        let enough = reads(&|route| self.remote.calls(route)) + times;
+        let seen = self.remote.wait_until(LIMIT, |remote| reads(&|route| remote.calls(route)) >= enough);
+        seen.await.unwrap();
+    }
+
+    /// Every status call for a line, in the order in which they came.
+    pub fn puts(&self, line: &str) -> Vec<Option<Action>> {
+        let calls = self.arrivals(Route::Status).into_iter();
+        calls.filter(|call| call.line.as_deref() == Some(line)).map(|call| call.action).collect()
+    }
+
+    /// Every call on a route, in the order in which they came.
+    pub fn arrivals(&self, on: Route) -> Vec<Arrival> {
+        let calls = self.remote.history().into_iter().filter_map(|entry| match entry.what {
+            What::Arrived(arrival) if on == Route::Any || arrival.route == on => Some(arrival),
+            _ => None,
+        });
+        calls.collect()
+    }
+
+    // Judging.
+
+    /// What the oracle says of the play until now.
+    pub fn verdict(&self) -> Verdict {
+        judge(&lock(&self.edits), &self.watch.claims(), &self.remote.history(), Instant::now())
+    }
+
+    /// What must hold of every play, whatever it was about.
+    async fn judge(&self) {
+        let verdict = self.verdict();
+        assert!(verdict.lie.0.is_empty(), "a status claimed what was not so\n{verdict}");
+
+        let operators = lock(&self.operators).clone();
+        let mut told = vec![];
+        for (number, operator) in operators.iter().enumerate() {
+            let metrics = operator.leave().await;
+            assert!(!operator.output().contains("panicked"), "operator {number} panicked:\n{}", operator.output());
+            told.push((format!("the output of operator {number}"), operator.output()));
+            told.push((format!("the metrics of operator {number}"), metrics));
+        }
+        for object in self.recorder.all() {
+            rules::check(&object);
+            told.push(("an object".to_owned(), object.to_string()));
+        }
+        if !self.recorder.has_gaps() {
+            rules::check_transitions(&self.recorder.all());
+        }
+        for event in self.events().await {
+            told.push(("an event".to_owned(), event.to_string()));
+        }
+        told.push(("the Lease".to_owned(), serde_json::to_string(&self.lease().await).unwrap()));
+        let secrets = lock(&self.secrets).clone();
+        for (place, text) in told {
+            leaks::check(&secrets, &place, &text);
+        }
+    }
+
+    fn keep_for_the_inquest(&self) {
+        let folder = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+        for (number, operator) in lock(&self.operators).iter().enumerate() {
+            let file = folder.join(format!("{}-{number}.log", self.name));
+            match std::fs::write(&file, operator.output()) {
+                Ok(()) => eprintln!("operator {number} wrote {}", file.display()),
+                Err(cause) => eprintln!("{}: {cause}", file.display()),
+            }
+        }
+        let file = folder.join(format!("{}-remote.log", self.name));
+        let history = self.remote.history();
+        let lines = history.iter().map(|entry| format!("{:.3} {:?}\n", entry.wall, entry.what));
+        let _ = std::fs::write(&file, lines.collect::<String>());
+        let file = folder.join(format!("{}-objects.log", self.name));
+        let lines = self.recorder.all().into_iter().map(|object| format!("{object}\n"));
+        let _ = std::fs::write(&file, lines.collect::<String>());
+        eprintln!("{}", self.verdict());
+    }
+}
+
+impl Plane {
+    fn get(&self) -> &ControlPlane {
+        match self {
+            Self::Shared(plane) => plane,
+            Self::Own(plane) => plane,
+        }
+    }
+}
