@@ -907,6 +907,10 @@ impl Model for Check {
             }
             Move::Panic(id) => {
                 world.left.panics -= 1;
+                // Here the call ends with the panic, not by its timeout.
+                for call in world.calls.iter_mut().filter(|call| call.owner == Some(id)) {
+                    call.life = call.life.min(LATENESS);
+                }
                 world.orphan(id);
                 self.drive(&mut world, id, Event::Interrupted);
             }
