@@ -495,7 +495,9 @@ async fn every_open_point_is_survived() {
                     stage.ready(line).await;
                     for paused in [true, false] {
                         let fault = fault.clone().map(|effect| Fault::on(Route::Status, effect).line(line).once());
-                        fault.into_iter().for_each(|fault| stage.remote.inject(fault));
+                        if let Some(fault) = fault {
+                            stage.remote.inject(fault);
+                        }
                         stage.edit(line, json!({"paused": paused})).await;
                         stage.ready(line).await;
                     }
