@@ -42,6 +42,7 @@ use crate::{
 pub async fn follow(term: Arc<Term>, key: Key, mailbox: Arc<Mailbox>) {
     let mut follower = Follower {
         news: mailbox.subscribe(),
+        heard: 0,
         memory: Place::Apart(Box::new(term.new_memory())),
         protocol: term.context.protocol,
         term,
@@ -86,6 +87,8 @@ struct Follower {
     key: Key,
     mailbox: Arc<Mailbox>,
     news: watch::Receiver<(u64, u64)>,
+    /// The count of urgent news when they were last taken in.
+    heard: u64,
     memory: Place,
     protocol: Settings,
     /// The newest view of the object that the step function was told of, with the status as last written.
@@ -113,7 +116,6 @@ impl Follower {
             if self.term.is_over() {
                 return;
             }
-            let urgent = self.news.borrow().1;
             let event = match request {
                 Request::Wait(_) if self.would_tell_otherwise() => {
                     self.told = None;
@@ -132,12 +134,12 @@ impl Follower {
                         () = clock.wait_until(until) => Some(Event::Woken),
                     }
                 }
-                // An edit does not wait for a look: the look is given up.
+                // An edit does not wait for a look, also one that came while a call was under way: the look is given up.
                 Request::Look => {
-                    let mut news = self.news.clone();
+                    let (mut news, heard) = (self.news.clone(), self.heard);
                     let looked = tokio::select! {
                         biased;
-                        _ = news.wait_for(|(_, urgents)| *urgents != urgent) => None,
+                        _ = news.wait_for(|(_, urgents)| *urgents != heard) => None,
                         looked = self.look() => Some(looked),
                     };
                     looked.map(|looked| self.looked(looked))
@@ -173,7 +175,7 @@ impl Follower {
 
     /// Takes in what the mailbox and the cluster have to say. `None`: the object is gone.
     async fn take_news(&mut self) -> Option<Request> {
-        self.news.mark_unchanged();
+        self.heard = self.news.borrow_and_update().1;
         let inbox = self.mailbox.take();
         if let Some(uid) = inbox.deleted {
             self.step(Event::Deleted(uid));

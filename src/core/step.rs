@@ -7,7 +7,8 @@
 //!
 //! The rules, as `docs/protocol.md` explains them:
 //!
-//! 1. An edit goes out at once: PUT first where the last look differs or a contrary call is in doubt, else look first.
+//! 1. An edit goes out at once: PUT first where the last look differs or a contrary call may have landed since, else look
+//!    first.
 //! 2. Doubts are kept for the *line*, for each action: until when its latest call may still land.
 //! 3. Ready is claimed only after a look that began when every contrary doubt had closed, and that agrees.
 //! 4. Who takes the lease knows nothing: every action is in doubt, and nothing is sent before a quorum read; nothing
@@ -456,7 +457,8 @@ impl Memory {
         if self.hold <= now {
             self.due = Due::Correction;
         }
-        self.look_at = self.hold.max(now);
+        // Looks go on while calls are held back: an earlier one may show late, or somebody else put it right.
+        self.look_at = self.hold.max(now).min(now + settings.sync);
     }
 
     fn fail(&mut self, settings: &Settings, now: Time, trouble: Trouble, not_before: Option<Time>) {
@@ -574,7 +576,7 @@ impl Memory {
         let action = wanted(object);
         let differs = self.seen.is_some_and(|seen| seen.state != action.state());
         match self.due {
-            Due::Edit if differs || self.doubts.of(action.contrary()) > now => Some(self.send(action)),
+            Due::Edit if differs || self.is_unsure(now, action) => Some(self.send(action)),
             // Nothing says that the line needs a call. After an edit that means: look first.
             Due::Nothing | Due::Edit => None,
             Due::Correction if !differs => None,
@@ -586,6 +588,12 @@ impl Memory {
             Due::Correction if object.claims => Some(Request::Tell(Verdict::Drifted)),
             Due::Correction => Some(self.send(action)),
         }
+    }
+
+    /// Whether a contrary call may have landed that the last look could not see. Ours may have, also where its doubt has
+    /// closed since and no look has succeeded after it.
+    fn is_unsure(&self, now: Time, action: Action) -> bool {
+        self.doubts.of(action.contrary()) > self.seen.map_or(now, |seen| seen.began)
     }
 
     fn send(&mut self, action: Action) -> Request {

@@ -10,8 +10,8 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use sarvam_testkit::simulator::{
-    Action, Answer, CallId, Config, Corruption, Effect, Entry, Fault, Line, LineState, Refusal, Route, Switches, Then, Tls,
-    UpdatedAt, What,
+    Action, Answer, CallId, Config, Corruption, Effect, Entry, Fault, Line, LineState, Refusal, Route, Switches, Then,
+    Tls, UpdatedAt, What,
 };
 use serde_json::json;
 use tokio::net::TcpListener;
@@ -215,35 +215,38 @@ fn assert_pauses_double(seconds: &[f64], what: &str) {
 async fn every_trouble_is_told_and_healed() {
     let elsewhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", elsewhere.local_addr().unwrap());
-    Setup::new("troubles").sync_interval("5s").play(async |stage| {
-        let cases: Vec<Lasting> = [(Route::Status, "put"), (Route::Get, "get")]
-            .into_iter()
-            .flat_map(|(route, verb)| {
-                let of = move |trouble: Trouble| Lasting { name: format!("{verb}-{}", trouble.name), route, trouble };
-                troubles(&url, &stage.first_key()).into_iter().map(of)
-            })
-            .collect();
-        let operator = stage.operator();
-        join_all(cases.iter().map(|case| line_of_its_own(stage, &case.name))).await;
+    Setup::new("troubles")
+        .sync_interval("5s")
+        .play(async |stage| {
+            let cases: Vec<Lasting> = [(Route::Status, "put"), (Route::Get, "get")]
+                .into_iter()
+                .flat_map(|(route, verb)| {
+                    let of =
+                        move |trouble: Trouble| Lasting { name: format!("{verb}-{}", trouble.name), route, trouble };
+                    troubles(&url, &stage.first_key()).into_iter().map(of)
+                })
+                .collect();
+            let operator = stage.operator();
+            join_all(cases.iter().map(|case| line_of_its_own(stage, &case.name))).await;
 
-        join_all(cases.iter().map(|case| case.begin(stage))).await;
-        for case in &cases {
-            let tries = seconds_of(stage, case.repeats(), &case.name);
-            assert_pauses_double(&tries, &case.name);
-            let hopeless = matches!(case.says(), SYNCED | NO_CREDITS);
-            assert!(!hopeless || tries.len() == 1, "{} was tried again: {tries:.3?}", case.name);
-        }
-        stage.remote.clear_faults();
-        join_all(cases.iter().map(|case| case.end(stage))).await;
-        for case in cases.iter().filter(|case| case.took_effect()) {
-            assert_eq!(stage.puts(&case.name), [Some(Action::Pause)], "{}: one call was enough", case.name);
-        }
+            join_all(cases.iter().map(|case| case.begin(stage))).await;
+            for case in &cases {
+                let tries = seconds_of(stage, case.repeats(), &case.name);
+                assert_pauses_double(&tries, &case.name);
+                let hopeless = matches!(case.says(), SYNCED | NO_CREDITS);
+                assert!(!hopeless || tries.len() == 1, "{} was tried again: {tries:.3?}", case.name);
+            }
+            stage.remote.clear_faults();
+            join_all(cases.iter().map(|case| case.end(stage))).await;
+            for case in cases.iter().filter(|case| case.took_effect()) {
+                assert_eq!(stage.puts(&case.name), [Some(Action::Pause)], "{}: one call was enough", case.name);
+            }
 
-        assert!(elsewhere.accept().now_or_never().is_none(), "a redirect was followed");
-        let memory = operator.process().rss_kib().unwrap();
-        assert!(memory < 96 * 1024, "an answer of 100 MB is not for keeping: {memory} KiB are resident");
-    })
-    .await;
+            assert!(elsewhere.accept().now_or_never().is_none(), "a redirect was followed");
+            let memory = operator.process().rss_kib().unwrap();
+            assert!(memory < 96 * 1024, "an answer of 100 MB is not for keeping: {memory} KiB are resident");
+        })
+        .await;
 }
 
 /// A call that is lost, or lands late, and nothing after it.
@@ -301,13 +304,42 @@ async fn an_old_resume_that_lands_after_a_new_pause_makes_no_lie() {
         stage.has_said("support-line", "Unknown Reconciling AwaitingConfirmation").await;
         stage.ready("support-line").await;
 
-        let landed: Vec<_> = stage.remote.history().into_iter().filter_map(|entry| match entry.what {
-            What::Applied { to, .. } => to,
-            _ => None,
-        }).collect();
+        let landed: Vec<_> = stage
+            .remote
+            .history()
+            .into_iter()
+            .filter_map(|entry| match entry.what {
+                What::Applied { to, .. } => to,
+                _ => None,
+            })
+            .collect();
         assert_eq!(landed, [LineState::Paused, LineState::Active, LineState::Paused], "the old call lands in between");
         let verdict = stage.verdict();
         assert!(verdict.leak.total() > Duration::ZERO, "the line did answer for a moment\n{verdict}");
+    })
+    .await;
+}
+
+/// Status calls work and looks don't: each edit is carried out nevertheless, though the last look that succeeded showed
+/// what the second asks.
+#[tokio::test]
+async fn edits_go_out_while_no_look_succeeds() {
+    scenario("blind", async |stage| {
+        stage.operator();
+        stage.line("dep-1");
+        stage.apply("support-line", "dep-1", false).await;
+        stage.ready("support-line").await;
+        stage.remote.inject(Fault::on(Route::Get, Effect::Drop));
+        for (paused, state) in [(true, LineState::Paused), (false, LineState::Active)] {
+            stage.edit("support-line", json!({"paused": paused})).await;
+            stage.line_is("dep-1", state).await;
+            stage.has_said("support-line", UNAVAILABLE).await;
+            // Until the settle window of the call is over.
+            tokio::time::sleep(SECOND).await;
+        }
+        stage.remote.clear_faults();
+        stage.ready("support-line").await;
+        assert_eq!(stage.puts("dep-1"), [Some(Action::Pause), Some(Action::Resume)]);
     })
     .await;
 }
@@ -323,8 +355,8 @@ async fn a_line_that_is_not_there_is_waited_for() {
         join_all(["soon", "much-later"].map(|name| stage.says(name, MISSING))).await;
         stage.line("soon");
         stage.ready("soon").await;
-        let statuses = format!("{:?}", stage.statuses("soon"));
-        assert!(!statuses.contains("Stalled"), "it came in time: {statuses}");
+        let said = stage.said("soon");
+        assert!(!said.iter().any(|said| said.contains("Stalled")), "it came in time: {said:?}");
 
         stage.says("much-later", "False Stalled RemoteNotFound").await;
         stage.line("much-later");
@@ -400,9 +432,13 @@ async fn a_rate_limit_holds_its_workspace_alone_for_as_long_as_it_asks() {
         let second = |n| jiff::SignedDuration::from_secs(n);
         for (name, held) in [("in-seconds", Ok(second(5))), ("by-date", Err(date)), ("unsaid", Ok(second(1)))] {
             let history = stage.remote.history();
-            let limited = history.iter().position(|entry| matches!(entry.what, What::Replied { call, status: 429 } if of(&history, call) == name));
+            let limited = history.iter().position(
+                |entry| matches!(entry.what, What::Replied { call, status: 429 } if of(&history, call) == name),
+            );
             let limited = limited.expect("the 429 was scripted");
-            let next = history[limited..].iter().find(|entry| matches!(&entry.what, What::Arrived(call) if call.workspace == name));
+            let next = history[limited..]
+                .iter()
+                .find(|entry| matches!(&entry.what, What::Arrived(call) if call.workspace == name));
             let next = next.expect("it was made good").wall;
             let free = match held {
                 Ok(pause) => history[limited].wall + pause,
@@ -442,30 +478,32 @@ async fn every_open_point_is_survived() {
     ];
     join_all(cases.map(async |(name, switches)| {
         let remote = Config { switches, ..Config::default() };
-        Setup::new(name).remote(remote).play(async |stage| {
-            stage.launch(Launch::default().flag("--settle-window", "2s").flag("--read-lag", "1s"));
-            let lost = |after| Effect::Apply { after, then: Then::Drop };
-            let lines = [
-                ("clean", None),
-                ("lost-before", Some(Effect::Drop)),
-                ("lost-after", Some(lost(Duration::ZERO))),
-                ("lost-and-late", Some(lost(SECOND))),
-            ];
-            join_all(lines.map(async |(line, fault)| {
-                stage.line(line);
-                stage.apply(line, line, false).await;
-                stage.ready(line).await;
-                for paused in [true, false] {
-                    let fault = fault.clone().map(|effect| Fault::on(Route::Status, effect).line(line).once());
-                    fault.into_iter().for_each(|fault| stage.remote.inject(fault));
-                    stage.edit(line, json!({"paused": paused})).await;
+        Setup::new(name)
+            .remote(remote)
+            .play(async |stage| {
+                stage.launch(Launch::default().flag("--settle-window", "2s").flag("--read-lag", "1s"));
+                let lost = |after| Effect::Apply { after, then: Then::Drop };
+                let lines = [
+                    ("clean", None),
+                    ("lost-before", Some(Effect::Drop)),
+                    ("lost-after", Some(lost(Duration::ZERO))),
+                    ("lost-and-late", Some(lost(SECOND))),
+                ];
+                join_all(lines.map(async |(line, fault)| {
+                    stage.line(line);
+                    stage.apply(line, line, false).await;
                     stage.ready(line).await;
-                }
-            }))
+                    for paused in [true, false] {
+                        let fault = fault.clone().map(|effect| Fault::on(Route::Status, effect).line(line).once());
+                        fault.into_iter().for_each(|fault| stage.remote.inject(fault));
+                        stage.edit(line, json!({"paused": paused})).await;
+                        stage.ready(line).await;
+                    }
+                }))
+                .await;
+                assert_eq!(stage.puts("clean"), [Some(Action::Pause), Some(Action::Resume)], "{name}");
+            })
             .await;
-            assert_eq!(stage.puts("clean"), [Some(Action::Pause), Some(Action::Resume)], "{name}");
-        })
-        .await;
     }))
     .await;
 }
@@ -474,25 +512,29 @@ async fn every_open_point_is_survived() {
 #[tokio::test]
 async fn the_key_goes_to_the_holder_of_a_good_certificate_only() {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    join_all([("valid", Tls::Valid), ("expired", Tls::Expired), ("other-host", Tls::OtherHost)].map(async |(name, tls)| {
-        let remote = Config { tls: Some(tls), ..Config::default() };
-        Setup::new(name).remote(remote).play(async |stage| {
-            let file = folder.join(format!("{name}-authority.pem"));
-            std::fs::write(&file, stage.remote.ca_pem().expect("it speaks TLS")).unwrap();
-            let launch = Launch::default().without("--allow-http-loopback");
-            stage.launch(launch.flag("--remote-ca-file", file.to_str().expect("a path made of text")));
-            stage.line("dep-1");
-            stage.apply("support-line", "dep-1", true).await;
-            if tls == Tls::Valid {
-                stage.ready("support-line").await;
-            } else {
-                let object = stage.says("support-line", UNAVAILABLE).await;
-                let message = object["status"]["conditions"][0]["message"].as_str().unwrap_or_default();
-                assert!(message.contains("certificate"), "{message}");
-                assert!(stage.arrivals(Route::Any).is_empty(), "a call went out");
-            }
-        })
-        .await;
-    }))
+    join_all([("valid", Tls::Valid), ("expired", Tls::Expired), ("other-host", Tls::OtherHost)].map(
+        async |(name, tls)| {
+            let remote = Config { tls: Some(tls), ..Config::default() };
+            Setup::new(name)
+                .remote(remote)
+                .play(async |stage| {
+                    let file = folder.join(format!("{name}-authority.pem"));
+                    std::fs::write(&file, stage.remote.ca_pem().expect("it speaks TLS")).unwrap();
+                    let file = file.to_str().expect("a path made of text");
+                    stage.launch(Launch::default().flag("--remote-ca-file", file));
+                    stage.line("dep-1");
+                    stage.apply("support-line", "dep-1", true).await;
+                    if tls == Tls::Valid {
+                        stage.ready("support-line").await;
+                    } else {
+                        let object = stage.says("support-line", UNAVAILABLE).await;
+                        let message = object["status"]["conditions"][0]["message"].as_str().unwrap_or_default();
+                        assert!(message.contains("certificate"), "{message}");
+                        assert!(stage.arrivals(Route::Any).is_empty(), "a call went out");
+                    }
+                })
+                .await;
+        },
+    ))
     .await;
 }

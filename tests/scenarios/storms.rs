@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures::future::join_all;
-use sarvam_testkit::simulator::{Arrival, Corruption, Effect, Entry, Fault, LineState, Refusal, Route, Then, What};
+use sarvam_testkit::simulator::{Arrival, Corruption, Effect, Entry, Fault, Refusal, Route, Then, What};
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::stage::{LIMIT, Launch, Stage, scenario};
+use crate::stage::{LIMIT, Launch, Setup, Stage, scenario};
 
 /// The names of `n` lines, each with an object of its name that is Ready; all answer.
 async fn lines(stage: &Stage, prefix: &str, n: usize) -> Vec<String> {
@@ -137,32 +137,35 @@ async fn lines_in_trouble_hold_up_no_other() {
     let failing = Effect::Refuse(Refusal::new(500, "internal_server_error"));
     let slow = Effect::Corrupt(Corruption::SlowBody(Duration::from_secs(1)));
     join_all([("one-500", 1, failing), ("sixteen-slow", 16, slow)].map(async |(name, lines_in_trouble, effect)| {
-        scenario(name, async |stage| {
-            stage.launch(Launch::default().flag("--call-timeout", "2s"));
-            lines(stage, "well", 1).await;
-            let in_trouble = lines(stage, "trouble", lines_in_trouble).await;
-            for line in &in_trouble {
-                stage.remote.inject(Fault::on(Route::Any, effect.clone()).line(line));
-                stage.edit(line, json!({"paused": true})).await;
-            }
-            join_all(in_trouble.iter().map(|line| stage.has_said(line, "RemoteUnavailable"))).await;
+        Setup::new(name)
+            .sync_interval("10s")
+            .play(async |stage| {
+                stage.launch(Launch::default().flag("--call-timeout", "2s"));
+                lines(stage, "well", 1).await;
+                let in_trouble = lines(stage, "trouble", lines_in_trouble).await;
+                for line in &in_trouble {
+                    stage.remote.inject(Fault::on(Route::Any, effect.clone()).line(line));
+                    stage.edit(line, json!({"paused": true})).await;
+                }
+                join_all(in_trouble.iter().map(|line| stage.has_said(line, "RemoteUnavailable"))).await;
 
-            for paused in [true, false, true, false] {
-                let before = calls_for("well-0", &stage.remote.history());
-                let sent = Instant::now();
-                stage.edit("well-0", json!({"paused": paused})).await;
-                let called = stage.remote.wait_until(LIMIT, |remote| calls_for("well-0", remote.history()) > before);
-                called.await.unwrap();
-                assert!(sent.elapsed() < CALL_TIMEOUT, "{name}: the edit waited for the calls of other lines");
-                stage.ready("well-0").await;
-                eprintln!("{name} ready after {:?}", sent.elapsed());
-            }
-            let still = in_trouble.iter().filter(|line| stage.remote.line(line).is_some_and(|line| line.status == LineState::Active));
-            eprintln!("{name} {} still in trouble", still.count());
-            stage.remote.clear_faults();
-            join_all(in_trouble.iter().map(|line| stage.ready(line))).await;
-        })
-        .await;
+                for paused in [true, false, true, false] {
+                    let before = calls_for("well-0", &stage.remote.history());
+                    let sent = Instant::now();
+                    stage.edit("well-0", json!({"paused": paused})).await;
+                    let called =
+                        stage.remote.wait_until(LIMIT, |remote| calls_for("well-0", remote.history()) > before);
+                    called.await.unwrap();
+                    assert!(sent.elapsed() < CALL_TIMEOUT, "{name}: the edit waited for the calls of other lines");
+                    stage.ready("well-0").await;
+                }
+                let well_again =
+                    in_trouble.iter().find(|line| stage.said(line).iter().any(|said| said.starts_with("True")));
+                assert_eq!(well_again, None, "{name}: the trouble was over before the end");
+                stage.remote.clear_faults();
+                join_all(in_trouble.iter().map(|line| stage.ready(line))).await;
+            })
+            .await;
     }))
     .await;
 }

@@ -445,23 +445,14 @@ impl Stage {
         of_newest.map(|object| verdict(&object)).collect()
     }
 
-    /// Waits until the conditions of a Deployment object have said this of its newest edit, now or before.
+    /// Waits until the conditions of a Deployment object have said this of its newest edit, now or before, in the last words.
     pub async fn has_said(&self, name: &str, words: &str) {
-        self.until(name, words, |_| self.said(name).iter().any(|said| said == words)).await;
+        self.until(name, words, |_| self.said(name).iter().any(|said| said.ends_with(words))).await;
     }
 
     /// Everything that the conditions of the Workspace object have said.
     pub fn workspace_said(&self) -> Vec<String> {
         self.recorder.of(Kind::Workspace, WORKSPACE).iter().map(verdict).collect()
-    }
-
-    /// Waits until the conditions of a Deployment object have said this of its newest edit, now or before.
-    pub async fn has_said(&self, name: &str, words: &str) {
-        let newest = self.known(name).generation;
-        let said = |object: &Value| {
-            object["metadata"]["generation"].as_i64() == Some(newest) && verdict(object).ends_with(words)
-        };
-        self.until(name, words, |_| self.recorder.of(Kind::Deployment, name).iter().any(said)).await;
     }
 
     /// Waits until a Deployment object is Ready at its newest edit, and returns it. Its line is as asked then.
