@@ -14,7 +14,7 @@ demo: cargo control-plane ## Show a short story on a real API server; on a termi
 	@exec "$(BUILT)/sarvam-demo" --operator "$(BUILT)/sarvam-operator"
 
 test: cargo control-plane lint ## Run every check and every test
-	cargo test --locked --workspace
+	cargo test --locked --workspace --no-fail-fast
 
 bench: cargo control-plane ## Measure how fast an edit reaches the remote, and what an idle operator costs
 	cargo bench --locked --bench edits

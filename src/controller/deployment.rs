@@ -329,12 +329,14 @@ impl Follower {
         }
         let put = context.remote.set_status(&key, &line, action);
         let tell = async {
+            // The task that owns the PUT's connection goes first: who listens to a phone is worth more than who reads a status.
+            tokio::task::yield_now().await;
             match beside {
                 Some(verdict) => Some((verdict, self.tell(verdict).await)),
                 None => None,
             }
         };
-        let (answer, told) = tokio::join!(put, tell);
+        let (answer, told) = tokio::join!(biased; put, tell);
         permit.finish(&answer);
         context.metrics.call("status", answer.as_ref().err());
         if let Some((verdict, told)) = told {

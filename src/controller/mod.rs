@@ -136,7 +136,8 @@ pub async fn run(context: Context, readiness: &watch::Sender<Readiness>) {
     tokio::select! {
         () = dispatch(&term, &mut tasks, readiness) => {}
         () = leadership.ended() => warn!("the lease is lost: this process stops acting"),
-        _ = stopping.wait_for(|stopping| *stopping) => {
+        // The guard that it returns must not be held while the tasks end.
+        () = async { drop(stopping.wait_for(|stopping| *stopping).await) } => {
             // Tasks see it too and end after the call that they are in.
             let _ = tokio::time::timeout(drain, async { while tasks.join_next().await.is_some() {} }).await;
         }

@@ -1,11 +1,12 @@
 //! Objects that go, in every state; and come back.
 
-use sarvam_testkit::simulator::LineState;
-use serde_json::json;
 use std::time::Duration;
+
+use sarvam_testkit::simulator::{Effect, Fault, LineState, Route, Then};
+use serde_json::json;
 use tokio::time::sleep;
 
-use crate::stage::{Stage, scenario};
+use crate::stage::{LIMIT, Stage, scenario};
 
 fn state(stage: &Stage, line: &str) -> Option<LineState> {
     stage.remote.line(line).map(|line| line.status)
@@ -94,6 +95,30 @@ async fn an_object_made_again_under_its_name_asks_anew() {
         // Two edits in a row, with nothing in between.
         stage.edit("support-line", json!({"paused": false})).await;
         stage.edit("support-line", json!({"paused": true})).await;
+        stage.ready("support-line").await;
+    })
+    .await;
+}
+
+/// Doubts belong to the line: a call that was sent for an object still lands when another has taken its name.
+#[tokio::test]
+async fn a_late_call_for_a_deleted_object_makes_its_successor_no_liar() {
+    const LATE: Duration = Duration::from_secs(2);
+    scenario("late-call", async |stage| {
+        stage.paused_line("dep-1");
+        stage.operator();
+        stage.apply("support-line", "dep-1", true).await;
+        stage.ready("support-line").await;
+
+        let resume_lands_late = Effect::Apply { after: LATE, then: Then::Drop };
+        stage.remote.inject(Fault::on(Route::Status, resume_lands_late).once());
+        stage.edit("support-line", json!({"paused": false})).await;
+        stage.remote.wait_until(LIMIT, |remote| remote.calls(Route::Status) == 1).await.unwrap();
+        stage.delete("support-line").await;
+        stage.apply("support-line", "dep-1", true).await;
+        // The line is paused as asked, and the resume still on its way: nothing may be claimed before it has landed.
+        stage.line_is("dep-1", LineState::Active).await;
+        stage.line_is("dep-1", LineState::Paused).await;
         stage.ready("support-line").await;
     })
     .await;

@@ -8,6 +8,7 @@ mod deletion;
 mod drift;
 mod keys;
 mod line;
+mod old_schema;
 mod owners;
 mod process;
 mod remote_faults;

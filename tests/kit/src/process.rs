@@ -163,12 +163,23 @@ impl Process {
 
     /// Resident memory in KiB, from `/proc`. Fails when it has ended.
     pub fn rss_kib(&self) -> Result<u64> {
+        self.memory_kib("VmRSS")
+    }
+
+    /// The most that its resident memory ever was, in KiB, from `/proc`. Fails when it has ended.
+    pub fn peak_rss_kib(&self) -> Result<u64> {
+        self.memory_kib("VmHWM")
+    }
+
+    fn memory_kib(&self, field: &str) -> Result<u64> {
         let path = format!("/proc/{}/status", self.pid);
         let status = std::fs::read_to_string(&path).because(&path)?;
         status
             .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix("kB")?.trim().parse().ok())
-            .ok_or_else(|| Error::new(format!("{path} has no VmRSS: {} has ended", self.name)))
+            .find_map(|line| {
+                line.strip_prefix(field)?.strip_prefix(':')?.trim().strip_suffix("kB")?.trim().parse().ok()
+            })
+            .ok_or_else(|| Error::new(format!("{path} has no {field}: {} has ended", self.name)))
     }
 
     fn child(&self) -> MutexGuard<'_, Child> {

@@ -52,7 +52,6 @@ pub async fn scenario(name: &str, play: impl AsyncFnOnce(&Stage)) {
 pub struct Setup {
     name: String,
     sync_interval: String,
-    requests_per_second: u32,
     with_secret: bool,
     with_workspace: bool,
     own_control_plane: bool,
@@ -65,7 +64,6 @@ impl Setup {
         Self {
             name: name.to_owned(),
             sync_interval: "1s".to_owned(),
-            requests_per_second: 200,
             with_secret: true,
             with_workspace: true,
             own_control_plane: false,
@@ -76,12 +74,6 @@ impl Setup {
     /// Another `spec.syncInterval`.
     pub fn sync_interval(mut self, interval: &str) -> Self {
         interval.clone_into(&mut self.sync_interval);
-        self
-    }
-
-    /// Another `spec.requestsPerSecond`.
-    pub fn requests_per_second(mut self, rate: u32) -> Self {
-        self.requests_per_second = rate;
         self
     }
 
@@ -130,7 +122,6 @@ impl Setup {
 pub struct Stage {
     name: String,
     sync_interval: String,
-    requests_per_second: u32,
     /// The remote.
     pub remote: Simulator,
     /// Where its objects are.
@@ -195,7 +186,6 @@ impl Stage {
             recorder: Recorder::start(&client, &namespace),
             name: setup.name,
             sync_interval: setup.sync_interval,
-            requests_per_second: setup.requests_per_second,
             namespace,
             plane,
             client,
@@ -314,7 +304,7 @@ impl Stage {
                 "workspaceID": id,
                 "apiKeySecretRef": {"name": SECRET, "key": SECRET_KEY},
                 "syncInterval": self.sync_interval,
-                "requestsPerSecond": self.requests_per_second,
+                "requestsPerSecond": 200,
             },
         });
         let workspace = serde_json::from_value(workspace).unwrap();

@@ -116,14 +116,11 @@ impl Recorder {
                 let _ = grown.changed().await;
             }
         };
-        match tokio::time::timeout(LIMIT, held).await {
-            Ok(object) => object,
-            Err(_) => {
-                let said: Vec<_> = self.of(kind, name).iter().map(verdict).collect();
-                let now = self.of(kind, name).pop().unwrap_or_default();
-                panic!("{kind:?} {name} was not so within {LIMIT:?}: {what}\nit said {said:#?}\nand is {now:#}")
-            }
-        }
+        tokio::time::timeout(LIMIT, held).await.unwrap_or_else(|_| {
+            let said: Vec<_> = self.of(kind, name).iter().map(verdict).collect();
+            let now = self.of(kind, name).pop().unwrap_or_default();
+            panic!("{kind:?} {name} was not so within {LIMIT:?}: {what}\nit said {said:#?}\nand is {now:#}")
+        })
     }
 }
 
