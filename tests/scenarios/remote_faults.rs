@@ -494,8 +494,9 @@ async fn every_open_point_is_survived() {
                     stage.apply(line, line, false).await;
                     stage.ready(line).await;
                     for paused in [true, false] {
-                        let fault = fault.clone().map(|effect| Fault::on(Route::Status, effect).line(line).once());
-                        fault.into_iter().for_each(|fault| stage.remote.inject(fault));
+                        if let Some(effect) = fault.clone() {
+                            stage.remote.inject(Fault::on(Route::Status, effect).line(line).once());
+                        }
                         stage.edit(line, json!({"paused": paused})).await;
                         stage.ready(line).await;
                     }

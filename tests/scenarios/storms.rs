@@ -125,7 +125,9 @@ async fn death_at_any_moment_makes_no_lie() {
         futures::join!(edits, deaths);
         stage.remote.clear_faults();
         join_all(names.iter().map(|name| stage.ready(name))).await;
-        names.iter().for_each(|name| assert_one_at_a_time(stage, name));
+        for name in &names {
+            assert_one_at_a_time(stage, name);
+        }
     })
     .await;
 }
