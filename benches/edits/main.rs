@@ -5,7 +5,7 @@
 //! fault of the operator. The environment sets the sizes: `LINES` (500), `EDITS` (500), `IDLE_SECONDS` (60).
 //!
 //! The API server, the operator and the [`floor`] are real processes; the remote is the simulator. The operator and the
-//! floor have a namespace each with equal lines. They are edited in turn, one edit at a time, so that a machine that
+//! floor have a namespace each with equal lines, down to their statuses: objects of one size. They are edited in turn, one edit at a time, so that a machine that
 //! slows down or gets busy slows both.
 
 mod floor;
@@ -91,6 +91,7 @@ async fn measure(sizes: &Sizes) -> Result<Report> {
     let floor = start_floor(&plane, &remote, &watched).await?;
     say("waiting until every line of the operator is Ready");
     operated.wait_until_ready().await?;
+    watched.copy_statuses(&operated).await?;
     idle::settle(&plane).await?;
 
     say(&format!("editing, {} times each", sizes.edits));
