@@ -14,9 +14,13 @@ pub mod oracle;
 mod port;
 /// A program as a real child process.
 pub mod process;
+/// Programs that are built from their Go modules.
+mod program;
 /// What must not outlive this process.
 mod reaper;
 /// The remote, simulated.
 pub mod simulator;
 /// What the statuses of a namespace claim, and when.
 pub mod watch;
+
+pub use program::program;

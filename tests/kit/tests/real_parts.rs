@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 use kube::api::{ObjectMeta, PostParams};
+use sarvam_testkit::control_plane::audit::{Request, Resource};
 use sarvam_testkit::control_plane::{ControlPlane, Options};
 use sarvam_testkit::gate::Gate;
 use sarvam_testkit::process::{Process, Signal};
@@ -210,6 +211,21 @@ async fn a_service_account_may_do_nothing_until_it_is_told() {
     assert_eq!(user, format!("system:serviceaccount:{namespace}:operator"));
     let refused = kubectl.run(&["get", "secrets"]).await.unwrap();
     assert!(refused.stderr.contains("Forbidden"), "{refused:?}");
+
+    // What it asked is in the audit log, and so is the answer.
+    if !on_existing_cluster() {
+        let listed = |request: &Request| {
+            let secrets = Resource {
+                group: String::new(),
+                name: "secrets".to_owned(),
+                namespace: namespace.clone(),
+                object: String::new(),
+            };
+            request.verb == "list" && request.status == 403 && request.resource.as_ref() == Some(&secrets)
+        };
+        until("the refusal is in the log", || plane.requests(&namespace, "operator").unwrap().iter().any(listed)).await;
+        assert_eq!(plane.requests(&namespace, "somebody-else").unwrap(), []);
+    }
 
     // By the gate: the API server is gone for this client and nobody else.
     gate.cut().await;

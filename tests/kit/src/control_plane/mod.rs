@@ -1,3 +1,5 @@
+/// What service accounts asked the API server.
+pub mod audit;
 mod certificates;
 mod crds;
 mod kubeconfig;
@@ -21,6 +23,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::error::{Because, Error, Result};
 use crate::kubectl::Kubectl;
 use crate::reaper;
+use audit::Request;
 use server::Servers;
 
 /// How long the API server may take to get ready; 3 s on an idle machine, much more on a crowded one.
@@ -156,6 +159,12 @@ impl ControlPlane {
             .status
             .map(|status| status.token)
             .ok_or_else(|| Error::new("the API server answered a token request without a token"))
+    }
+
+    /// What a service account has asked the API server until now, by the audit log. An entry is written right after its answer is sent.
+    /// Nothing with `USE_EXISTING_CLUSTER=true`: that log is its owner's.
+    pub fn requests(&self, namespace: &str, account: &str) -> Result<Vec<Request>> {
+        self.servers.as_ref().map_or_else(|| Ok(Vec::new()), |servers| servers.audit.requests(namespace, account))
     }
 
     /// Applies every YAML file of a folder, all of them CRDs, and waits until they are served and discovery tells of them.

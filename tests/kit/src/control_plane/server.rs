@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kube::config::Kubeconfig;
 
+use super::audit::Audit;
 use super::certificates::Certificates;
 use super::{Options, kubeconfig};
 use crate::error::{Because, Error, Result};
@@ -19,6 +20,7 @@ pub struct Servers {
     // kube-apiserver first: dropped in this order, it doesn't complain of an etcd that has gone.
     pub api_server: Server,
     pub etcd: Server,
+    pub audit: Audit,
 }
 
 /// One program with its port; the port is ours for as long as this lives.
@@ -35,6 +37,7 @@ impl Servers {
         let certificates = Certificates::issue(folder)?;
         let tokens = folder.join("tokens.csv");
         std::fs::write(&tokens, format!("{ADMIN_TOKEN},admin,admin,system:masters\n")).because(tokens.display())?;
+        let audit = Audit::new(folder)?;
 
         let etcd = Server::new(binaries.join("etcd"))?;
         let etcd_url = format!("http://{}", etcd.port.addr());
@@ -71,12 +74,13 @@ impl Servers {
                 // No controller makes the default service accounts that this plugin asks for.
                 "--disable-admission-plugins=ServiceAccount".to_owned(),
             ])
+            .with_args(audit.args())
             .with_args(options.api_server_args.clone());
 
         let url = format!("https://{}", api_server.port.addr());
         etcd.start()?;
         api_server.start()?;
-        Ok((Self { api_server, etcd }, kubeconfig::new(&url, &certificates.ca, ADMIN_TOKEN)))
+        Ok((Self { api_server, etcd, audit }, kubeconfig::new(&url, &certificates.ca, ADMIN_TOKEN)))
     }
 
     /// An error that quotes its log when one of them has ended by itself.
