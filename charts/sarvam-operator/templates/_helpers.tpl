@@ -9,11 +9,9 @@
 {{- .Values.fullnameOverride -}}
 {{- else -}}
 {{- $name := include "sarvam-operator.name" . -}}
-{{- if contains $name .Release.Name -}}
-{{- .Release.Name -}}
-{{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" -}}
-{{- end -}}
+{{- $release := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) -}}
+{{- /* A release may have dots in its name, a Service may not. */ -}}
+{{- $release | replace "." "-" | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
@@ -95,4 +93,15 @@ secret:
 {{- $complete = append $complete (merge (deepCopy .) (dict "labelSelector" $selector)) -}}
 {{- end -}}
 {{- with $complete -}}{{ toYaml . }}{{- end -}}
+{{- end -}}
+
+{{/* The other end of a NetworkPolicy's rule, by addresses; nothing where there are none, which is any. */}}
+{{- define "sarvam-operator.toBlocks" -}}
+{{- with . -}}
+to:
+{{- range . }}
+  - ipBlock:
+      cidr: {{ . }}
+{{- end }}
+{{- end -}}
 {{- end -}}
