@@ -77,6 +77,18 @@ are met before anything is changed in the cluster.
 {{- end -}}
 {{- end -}}
 
+{{- $watched := $values.watchNamespace -}}
+{{- $namespaces := list -}}
+{{- range $values.rbac.secrets -}}
+{{- if and $watched (ne .namespace $watched) -}}
+{{- $wrong = append $wrong (printf "rbac.secrets names namespace %s, where no Secret is ever read, because watchNamespace is %s. Take that entry out, or leave watchNamespace empty to watch all." .namespace $watched) -}}
+{{- end -}}
+{{- if has .namespace $namespaces -}}
+{{- $wrong = append $wrong (printf "rbac.secrets has namespace %s twice: put all its names into one entry." .namespace) -}}
+{{- end -}}
+{{- $namespaces = append $namespaces .namespace -}}
+{{- end -}}
+
 {{- with $wrong -}}
 {{- fail (printf "\n%s" (join "\n" .)) -}}
 {{- end -}}
