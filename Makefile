@@ -1,6 +1,6 @@
 # What a person runs by hand here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench crds lint clean cargo control-plane
+.PHONY: help demo test bench crds lint clean cargo control-plane programs
 
 # Where cargo puts what it builds, whatever its settings say.
 BUILT = $(shell cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug
@@ -13,7 +13,7 @@ demo: cargo control-plane ## Show a short story on a real API server; on a termi
 	@cargo build --locked --workspace --bins
 	@exec "$(BUILT)/sarvam-demo" --operator "$(BUILT)/sarvam-operator"
 
-test: cargo control-plane lint ## Run every check and every test
+test: cargo control-plane programs lint ## Run every check and every test
 	cargo test --locked --workspace --no-fail-fast
 
 bench: cargo control-plane ## Measure how fast an edit reaches the remote, and what an idle operator costs
@@ -40,3 +40,7 @@ cargo:
 # etcd, kube-apiserver and kubectl: built once where neither KUBEBUILDER_ASSETS nor USE_EXISTING_CLUSTER=true says that there are some.
 control-plane:
 	@tools/control-plane >/dev/null
+
+# What else the tests run, built before cargo's tests begin: a test that builds it is silent for minutes.
+programs:
+	@tools/program helm >/dev/null

@@ -1,11 +1,15 @@
 //! Real parts for the tests and the demo.
 
+/// What a command said.
+mod answer;
 /// A real etcd and kube-apiserver.
 pub mod control_plane;
 /// The one error of these parts: a text for a person.
 pub mod error;
 /// A switch on the way to a server.
 pub mod gate;
+/// The real Helm.
+pub mod helm;
 /// The real kubectl.
 pub mod kubectl;
 /// Leak-, dead- and lie-seconds of a run.

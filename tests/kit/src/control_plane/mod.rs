@@ -21,7 +21,9 @@ use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::error::{Because, Error, Result};
+use crate::helm::Helm;
 use crate::kubectl::Kubectl;
+use crate::program::program;
 use crate::reaper;
 use audit::Request;
 use server::Servers;
@@ -133,6 +135,13 @@ impl ControlPlane {
     #[must_use]
     pub fn kubectl(&self) -> Kubectl {
         Kubectl::new(self.kubectl.clone(), self.kubeconfig.clone(), self.folder.path().join("kubectl-cache"))
+    }
+
+    /// Helm with all rights. Built the first time.
+    ///
+    /// Fails when it can't be had.
+    pub async fn helm(&self) -> Result<Helm> {
+        Ok(Helm::new(program("helm").await?, self.kubeconfig.clone(), self.folder.path().join("helm")))
     }
 
     /// Creates a namespace whose name begins with `prefix` and that nobody else has, and returns its name.
