@@ -1,6 +1,6 @@
 # What a person runs by hand here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench crds lint clean cargo control-plane programs
+.PHONY: help demo test bench image crds lint clean cargo control-plane programs
 
 # Where cargo puts what it builds, whatever its settings say.
 BUILT = $(shell cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug
@@ -18,6 +18,9 @@ test: cargo control-plane programs lint ## Run every check and every test
 
 bench: cargo control-plane ## Measure how fast an edit reaches the remote, and what an idle operator costs
 	cargo bench --locked --bench edits
+
+image: cargo ## Build the image without a container engine: a tar, and its SBOM beside it (tools/image twice shows that it is reproducible)
+	@tools/image
 
 crds: cargo ## Write crds/ again, after a change of src/api
 	cargo run --locked -q -- crds > "$(BUILT)/crds.yaml"
