@@ -16,7 +16,7 @@ demo: cargo control-plane ## Show a short story on a real API server; on a termi
 test: cargo control-plane programs lint ## Run every check and every test
 	cargo test --locked --workspace --no-fail-fast
 
-bench: cargo control-plane ## Measure how fast an edit reaches the remote, and what an idle operator costs
+bench: cargo control-plane ## Measure how fast an edit reaches the remote, how fast the operator starts, and what it costs when idle
 	cargo bench --locked --bench edits
 
 image: cargo ## Build the image without a container engine: a tar, and its SBOM beside it (tools/image twice shows that it is reproducible)
@@ -47,3 +47,4 @@ control-plane:
 # What else the tests run, built before cargo's tests begin: a test that builds it is silent for minutes.
 programs:
 	@tools/program helm >/dev/null
+	@$(if $(filter Linux,$(shell uname)),tools/image >/dev/null)

@@ -1,8 +1,8 @@
-//! How fast an edit of `spec.paused` reaches the remote, beside the least that any operator needs, and what the operator
-//! costs while nothing happens.
+//! How fast an edit of `spec.paused` reaches the remote, beside the least that any operator needs, how fast the operator
+//! starts, and what it costs while nothing happens.
 //!
 //! `cargo bench --bench edits`, or `make bench`. It prints a table on stdout and passes no verdict: a busy machine is no
-//! fault of the operator. The environment sets the sizes: `LINES` (500), `EDITS` (500), `IDLE_SECONDS` (60).
+//! fault of the operator. The environment sets the sizes: `STARTS` (20), `LINES` (500), `EDITS` (500), `IDLE_SECONDS` (60).
 //!
 //! The API server, the operator and the [`floor`] are real processes; the remote is the simulator. The operator and the
 //! floor have a namespace each with equal lines, down to their statuses: objects of one size. They are edited in turn, one edit at a time, so that a machine that
@@ -11,6 +11,7 @@
 mod floor;
 mod idle;
 mod lines;
+mod start;
 mod table;
 
 use std::{env, fs, path::Path, time::Duration};
@@ -56,6 +57,7 @@ fn main() -> Result<()> {
 
 /// How much is measured.
 struct Sizes {
+    starts: usize,
     lines: usize,
     edits: usize,
     idle: Duration,
@@ -65,6 +67,7 @@ impl Sizes {
     fn from_env() -> Result<Self> {
         let idle = number("IDLE_SECONDS", 60)?;
         Ok(Self {
+            starts: number("STARTS", 20)?,
             lines: number("LINES", 500)?,
             edits: number("EDITS", 500)?,
             idle: Duration::from_secs(idle.try_into().because("IDLE_SECONDS")?),
@@ -83,11 +86,13 @@ async fn measure(sizes: &Sizes) -> Result<Report> {
     let plane = ControlPlane::start(Options::default()).await?;
     plane.apply_crds(&Path::new(env!("CARGO_MANIFEST_DIR")).join("crds")).await?;
     let remote = Simulator::start(Config::default()).await.because("the simulator")?;
+    say(&format!("starting the operator, {} times", sizes.starts));
+    let starts = start::measure(&plane, &remote, sizes.starts).await?;
     say(&format!("making {} lines for the operator, and as many for the floor", sizes.lines));
     let mut operated = Lines::create(&plane, &remote, "operator", sizes.lines).await?;
     let mut watched = Lines::create(&plane, &remote, "floor", sizes.lines).await?;
 
-    let operator = start_operator(&plane, &remote, &operated)?;
+    let operator = start_operator(&plane, &remote, &operated, "sarvam-operator")?;
     let floor = start_floor(&plane, &remote, &watched).await?;
     say("waiting until every line of the operator is Ready");
     operated.wait_until_ready().await?;
@@ -123,6 +128,7 @@ async fn measure(sizes: &Sizes) -> Result<Report> {
     let idle = Idle::watch(&plane, &remote, sizes.idle).await?;
 
     Ok(Report {
+        starts: Samples::new(starts),
         lines: sizes.lines,
         operator: Samples::new(operator_took),
         floor: Samples::new(floor_took),
@@ -134,13 +140,13 @@ async fn measure(sizes: &Sizes) -> Result<Report> {
     })
 }
 
-fn start_operator(plane: &ControlPlane, remote: &Simulator, lines: &Lines) -> Result<Process> {
+fn start_operator(plane: &ControlPlane, remote: &Simulator, lines: &Lines, lease: &str) -> Result<Process> {
     let namespace = lines.namespace();
     Process::spawn(
         env!("CARGO_BIN_EXE_sarvam-operator"),
         ["run", "--allow-http-loopback", "--remote-url", &remote.url(), "--http-address", "127.0.0.1:0"]
             .into_iter()
-            .chain(["--namespace", namespace, "--lease-namespace", namespace]),
+            .chain(["--namespace", namespace, "--lease-namespace", namespace, "--lease-name", lease]),
         [("KUBECONFIG", plane.kubeconfig())],
     )
 }

@@ -23,6 +23,8 @@ impl Samples {
 
 /// All figures of one run.
 pub struct Report {
+    /// From the start of the operator to its `/readyz` as the leader.
+    pub starts: Samples,
     /// How many lines each side had.
     pub lines: usize,
     /// From an edit to its PUT, by the operator.
@@ -49,6 +51,8 @@ impl fmt::Display for Report {
         writeln!(f, "{} lines, {edits} edits; {cores} cores, load {began} to {ended} while editing\n", self.lines)?;
         let mut row = |what: &str, figure: String, bound: &str| writeln!(f, "{what:<52}{figure:>12}{bound:>12}");
         row("", "measured".to_owned(), "at most")?;
+        row("start to ready, p50", millis(self.starts.percentile(50)), "150 ms")?;
+        row("start to ready, the longest", millis(self.starts.percentile(100)), "")?;
         for (who, samples) in [("the operator", &self.operator), ("the floor", &self.floor)] {
             row(&format!("edit to PUT by {who}, p50"), millis(samples.percentile(50)), "")?;
             row(&format!("edit to PUT by {who}, p99"), millis(samples.percentile(99)), "")?;
