@@ -20,12 +20,23 @@ pub struct Cli {
 const EXIT_CODES: &str =
     "Exit codes: 0 it ended as told (SIGTERM or SIGINT), 1 it could not start or go on, 2 a flag is wrong.";
 
+const PLAN_EXIT_CODES: &str =
+    "Exit codes: 0 every line is as the manifests ask, 1 an error (a wrong flag too), 2 lines would change.";
+
+const IMPORT_EXIT_CODES: &str = "Exit codes: 0 every line was printed, 1 not every one could be, 2 a flag is wrong.";
+
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the operator until SIGTERM or SIGINT.
     #[command(after_help = EXIT_CODES)]
     Run(Box<Run>),
+    /// Print which lines manifests would change, against the real remote, and change nothing.
+    #[command(after_help = PLAN_EXIT_CODES)]
+    Plan(Plan),
+    /// Print manifests of the lines that a workspace has, ready for Git, and change nothing.
+    #[command(after_help = IMPORT_EXIT_CODES)]
+    Import(Import),
     /// Print the custom resource definitions as YAML, for `kubectl apply --server-side -f -`.
     Crds,
 }
@@ -39,9 +50,9 @@ pub enum LogFormat {
     Json,
 }
 
-/// Settings of `sarvam-operator run`. Durations are a number and a unit: 500ms, 30s, 2m.
+/// How the remote is reached.
 #[derive(Args, Clone, Debug)]
-pub struct Run {
+pub struct Remote {
     /// Base URL of the remote API; https, or http to loopback with --allow-http-loopback.
     #[arg(long, env = "SARVAM_REMOTE_URL", default_value = sarvam::settings::DEFAULT_URL, value_name = "URL")]
     pub remote_url: String,
@@ -61,6 +72,69 @@ pub struct Run {
     /// How long one call to the remote may take in all.
     #[arg(long, env = "SARVAM_CALL_TIMEOUT", default_value = "8s", value_parser = duration, value_name = "DURATION")]
     pub call_timeout: Duration,
+}
+
+/// Settings of `sarvam-operator plan`.
+#[derive(Args, Clone, Debug)]
+pub struct Plan {
+    /// A file with manifests, a folder of them (its subfolders too), or - for standard input; may be given more than once.
+    #[arg(short = 'f', long = "filename", required = true, value_name = "FILE")]
+    pub filenames: Vec<PathBuf>,
+
+    /// Namespace of manifests that name none; without it, the kubeconfig's.
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+
+    /// How the plan is printed.
+    #[arg(short, long, default_value = "table", value_name = "FORMAT")]
+    pub output: Format,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its fields are documented")]
+    pub remote: Remote,
+}
+
+/// Settings of `sarvam-operator import`.
+#[derive(Args, Clone, Debug)]
+pub struct Import {
+    /// The Workspace object whose lines are printed.
+    #[arg(short, long, value_name = "NAME")]
+    pub workspace: String,
+
+    /// Its namespace; without it, the kubeconfig's.
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+
+    /// Print lines too that a Deployment object in the cluster names already.
+    #[arg(long)]
+    pub all: bool,
+
+    /// How the lines are printed.
+    #[arg(short, long, default_value = "yaml", value_name = "FORMAT")]
+    pub output: Format,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its fields are documented")]
+    pub remote: Remote,
+}
+
+/// How a result is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Columns for people.
+    Table,
+    /// YAML.
+    Yaml,
+    /// JSON.
+    Json,
+}
+
+/// Settings of `sarvam-operator run`. Durations are a number and a unit: 500ms, 30s, 2m.
+#[derive(Args, Clone, Debug)]
+pub struct Run {
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "its fields are documented")]
+    pub remote: Remote,
 
     /// The longest that a call without a clear answer is assumed to take to land, from the end of the call.
     #[arg(long, env = "SARVAM_DOUBT_WINDOW", default_value = "30s", value_parser = duration, value_name = "DURATION")]
@@ -114,10 +188,10 @@ impl Run {
     /// A sentence that names the flags, the rule and the way out.
     pub fn check(&self) -> Result<(), String> {
         let lease = self.lease_duration * 19 / 20;
-        if self.call_timeout >= lease {
+        if self.remote.call_timeout >= lease {
             return Err(format!(
                 "--call-timeout ({:?}) must be shorter than --lease-duration ({:?}), less a twentieth: a call is sent only while the lease outlives it. Give --call-timeout 8s and --lease-duration 15s, for example.",
-                self.call_timeout, self.lease_duration
+                self.remote.call_timeout, self.lease_duration
             ));
         }
         if self.settle_window > self.doubt_window {

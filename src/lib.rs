@@ -6,15 +6,21 @@
 //! - [`controller`] carries out what `core` decides, for one term as leader.
 //! - [`leader`] says whether this process may act.
 //! - [`operator`] is the process: from [`config`] to the end; [`server`], [`metrics`] and [`telemetry`] are its windows.
+//! - [`plan`] and [`import`] are the commands that look and change nothing.
 
+pub mod access;
 pub mod api;
 pub mod clock;
 pub mod config;
 pub mod controller;
 pub mod core;
+pub mod import;
 pub mod leader;
 pub mod metrics;
 pub mod operator;
+pub mod output;
+pub mod plan;
 pub mod sarvam;
+pub mod secret;
 pub mod server;
 pub mod telemetry;

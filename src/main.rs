@@ -1,41 +1,65 @@
 //! The command line.
 
-use std::process::ExitCode;
+use std::{
+    env,
+    process::{self, ExitCode},
+};
 
 use clap::Parser;
 use sarvam_operator::{
     api,
     config::{Cli, Command},
-    operator, telemetry,
+    import, operator,
+    plan::{self, Outcome},
+    telemetry,
 };
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    // Both TLS clients of the process use it; a second installation would be refused, and there is none.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let result = match parse().command {
         Command::Crds => {
             print!("{}", api::crds_yaml());
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         }
         Command::Run(flags) => {
             telemetry::init(flags.log_format);
-            // Both TLS clients of the process use it; a second installation would be refused, and there is none.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-            match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-                Ok(runtime) => {
-                    // As a task among the others: news that this thread took in would have to be handed to another.
-                    let operator = runtime.spawn(operator::run(*flags));
-                    runtime
-                        .block_on(operator)
-                        .unwrap_or_else(|error| Err(format!("A bug ended the operator: {error}.")))
-                }
-                Err(error) => Err(format!("No threads can be started: {error}.")),
-            }
+            execute(async { operator::run(*flags).await.map(|()| ExitCode::SUCCESS) })
         }
+        Command::Plan(flags) => execute(async {
+            plan::run(flags).await.map(|outcome| match outcome {
+                Outcome::NothingToDo => ExitCode::SUCCESS,
+                Outcome::Errors => ExitCode::FAILURE,
+                Outcome::Changes => ExitCode::from(2),
+            })
+        }),
+        Command::Import(flags) => execute(async {
+            import::run(flags).await.map(|complete| if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(sentence) => {
-            eprintln!("sarvam-operator: {sentence}");
-            ExitCode::FAILURE
+    result.unwrap_or_else(|sentence| {
+        eprintln!("sarvam-operator: {sentence}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Reads the command line, or ends the process with what is wrong there.
+fn parse() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| {
+        // A plan's 2 says that lines would change, and nothing else.
+        if error.use_stderr() && env::args().nth(1).is_some_and(|command| command == "plan") {
+            let _ = error.print();
+            process::exit(1);
         }
-    }
+        error.exit()
+    })
+}
+
+/// Runs a command to its end.
+fn execute(command: impl Future<Output = Result<ExitCode, String>> + Send + 'static) -> Result<ExitCode, String> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("No threads can be started: {error}."))?;
+    // As a task among the others: news that this thread took in would have to be handed to another.
+    let command = runtime.spawn(command);
+    runtime.block_on(command).unwrap_or_else(|error| Err(format!("A bug ended the command: {error}.")))
 }

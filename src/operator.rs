@@ -1,8 +1,8 @@
 //! `sarvam-operator run`: from the flags to the end of the process.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
-use kube::{Client, Config};
+use kube::Client;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -10,13 +10,13 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
+    access::{self, Kubernetes},
     api,
     clock::Clock,
     config::Run,
     controller::{self, Context},
     leader::{self, Election},
     metrics::Metrics,
-    sarvam,
     server::{self, Readiness},
 };
 
@@ -26,16 +26,9 @@ use crate::{
 /// One sentence for a person: what is wrong and the way out.
 pub async fn run(flags: Run) -> Result<(), String> {
     flags.check()?;
-    let remote = remote(&flags)?;
-    let mut config = Config::infer().await.map_err(|error| {
-        format!("No way to the Kubernetes API server is known: set KUBECONFIG, or run in a pod with a service account. ({error})")
-    })?;
-    // The protocol tries again by itself, and the API server is on the inside of any proxy.
-    config.default_retry = false;
-    config.proxy_url = None;
-    let lease_namespace = flags.lease_namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-    let url = config.cluster_url.to_string();
-    let kube = Client::try_from(config).map_err(|error| format!("The Kubernetes client can't be made: {error}."))?;
+    let remote = access::remote(&flags.remote)?;
+    let Kubernetes { client: kube, namespace, url } = access::kubernetes().await?;
+    let lease_namespace = flags.lease_namespace.clone().unwrap_or(namespace);
     let listener = server::bind(flags.http_address).await?;
     if let Ok(address) = listener.local_addr() {
         info!(%address, "serving /healthz, /readyz and /metrics");
@@ -68,7 +61,7 @@ pub async fn run(flags: Run) -> Result<(), String> {
             kube: kube.clone(),
             namespace: flags.namespace.clone(),
             remote: remote.clone(),
-            call_timeout: flags.call_timeout,
+            call_timeout: flags.remote.call_timeout,
             protocol: flags.protocol(),
             clock,
             leadership: term.leadership().clone(),
@@ -86,23 +79,6 @@ pub async fn run(flags: Run) -> Result<(), String> {
     http.abort();
     info!("stopped");
     Ok(())
-}
-
-fn remote(flags: &Run) -> Result<sarvam::Client, String> {
-    let extra_ca_pem = match &flags.remote_ca_file {
-        Some(file) => Some(fs::read(file).map_err(|error| {
-            format!("--remote-ca-file {} can't be read: {error}. Name a file with certificates in PEM.", file.display())
-        })?),
-        None => None,
-    };
-    let settings = sarvam::Settings {
-        base_url: flags.remote_url.clone(),
-        allow_http_loopback: flags.allow_http_loopback,
-        extra_ca_pem,
-        call_timeout: flags.call_timeout,
-        use_proxy: flags.use_proxy,
-    };
-    sarvam::Client::new(&settings).map_err(|error| format!("{error}."))
 }
 
 /// The API server must know both kinds. Asked through discovery, which everybody may.

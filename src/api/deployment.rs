@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{conditions, schema};
-use crate::core::line;
+use crate::core::{line, step::Mode};
 
 /// What a user asks of one line.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,8 @@ use crate::core::line;
     printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#, description = "Why the line is Ready or not, in a word."),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Since when the object exists."),
     printcolumn(name = "Workspace", type_ = "string", json_path = ".spec.workspaceRef.name", priority = 1, description = "The Workspace that the line is in."),
+    printcolumn(name = "Version", type_ = "integer", json_path = ".status.remote.appVersion", priority = 1, description = "The version of the agent that answers."),
+    printcolumn(name = "Numbers", type_ = "string", json_path = ".status.remote.phoneNumbers", priority = 1, description = "The numbers that the line answers."),
     printcolumn(name = "Deployment-ID", type_ = "string", json_path = ".spec.deploymentID", priority = 1, description = "The line's id at the remote."),
     printcolumn(name = "Message", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].message"#, priority = 1, description = "Why the line is Ready or not, in a sentence.")
 )]
@@ -63,6 +65,18 @@ pub struct DeploymentSpec {
     /// What happens to the line when this object is deleted. Retain, the only value: it stays as it is.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
+}
+
+impl DeploymentSpec {
+    /// What the operator may write to the remote for it.
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        match self.drift_policy {
+            _ if self.suspend => Mode::Suspend,
+            DriftPolicy::Correct => Mode::Correct,
+            DriftPolicy::Report => Mode::Report,
+        }
+    }
 }
 
 /// The Workspace object of a line, in the same namespace.

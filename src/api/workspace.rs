@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{SyncInterval, conditions, schema};
+use crate::core::id::{Id, LineId};
 
 /// What a user says about one remote workspace.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +55,21 @@ pub struct WorkspaceSpec {
     #[serde(default = "five")]
     #[schemars(range(min = 1, max = 1000))]
     pub requests_per_second: i32,
+}
+
+impl WorkspaceSpec {
+    /// The line of this workspace that a `spec.deploymentID` names.
+    ///
+    /// # Errors
+    /// Which field holds no id, and the rule: an older schema may not have checked it.
+    pub fn line(&self, deployment_id: &str) -> Result<LineId, String> {
+        let id = |field: &str, text: &str| Id::new(text).map_err(|error| format!("{field} {text:?} is no id: {error}"));
+        Ok(LineId {
+            org: id("The Workspace's spec.orgID", &self.org_id)?,
+            workspace: id("The Workspace's spec.workspaceID", &self.workspace_id)?,
+            deployment: id("spec.deploymentID", deployment_id)?,
+        })
+    }
 }
 
 const fn five() -> i32 {

@@ -12,9 +12,9 @@ use tokio::sync::watch;
 
 use super::workspace::Account;
 use crate::{
-    api::{Deployment, DeploymentSpec, DeploymentStatus, DriftPolicy, Lines, Workspace},
+    api::{Deployment, DeploymentSpec, DeploymentStatus, Lines, Workspace},
     core::{
-        id::{Id, LineId},
+        id::LineId,
         owner::{Claimant, owner},
         status::{Obstacle, Truth},
         step::{Mode, Object, Source, Uid, Version},
@@ -88,11 +88,7 @@ impl Seen {
             generation,
             // What can't be read is not acted on: an obstacle stands before it.
             paused: self.spec.as_ref().is_ok_and(|spec| spec.paused),
-            mode: match &self.spec {
-                Ok(spec) if spec.suspend => Mode::Suspend,
-                Ok(DeploymentSpec { drift_policy: DriftPolicy::Correct, .. }) => Mode::Correct,
-                Ok(_) | Err(_) => Mode::Report,
-            },
+            mode: self.spec.as_ref().map_or(Mode::Report, DeploymentSpec::mode),
             claims,
         }
     }
@@ -384,14 +380,4 @@ impl Inner {
             }
         }
     }
-}
-
-/// The id of a line from the texts in two specs, which an older schema may not have checked.
-pub fn line_id(org: &str, workspace: &str, deployment: &str) -> Result<LineId, String> {
-    let id = |field: &str, text: &str| Id::new(text).map_err(|error| format!("{field} {text:?} is no id: {error}"));
-    Ok(LineId {
-        org: id("The Workspace's spec.orgID", org)?,
-        workspace: id("The Workspace's spec.workspaceID", workspace)?,
-        deployment: id("spec.deploymentID", deployment)?,
-    })
 }

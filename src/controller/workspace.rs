@@ -17,13 +17,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::{
-    Term,
-    cluster::{Key, line_id},
-    in_time,
-    merge_patch::merge_patch,
-    reason_of,
-};
+use super::{Term, cluster::Key, in_time, merge_patch::merge_patch, reason_of};
 use crate::{
     api::{Workspace, WorkspaceStatus, conditions},
     core::{
@@ -33,6 +27,7 @@ use crate::{
         status::{Conditions, Obstacle, Progress, Reason, Truth},
     },
     sarvam::{ApiKey, Budget, Lane},
+    secret::{self, Unread},
 };
 
 /// How often the Secret is read again, while its key is good and while it isn't.
@@ -137,8 +132,7 @@ impl Account {
 
     /// The remote line of that id in this workspace.
     pub fn line(&self, deployment: &str) -> Result<LineId, String> {
-        let state = self.state();
-        line_id(&state.workspace.spec.org_id, &state.workspace.spec.workspace_id, deployment)
+        self.state().workspace.spec.line(deployment)
     }
 
     pub fn obstacle(&self) -> Option<(Obstacle, String)> {
@@ -185,12 +179,8 @@ impl Account {
     /// Marks the Workspace and its lines: the remote refuses the key.
     fn hinder(&self, term: &Term, fault: &Fault) {
         let mut state = self.state();
-        let secret = &state.workspace.spec.api_key_secret_ref;
-        let message = format!(
-            "{}: {}. Calls with it have stopped; put a valid key there.",
-            place(&self.key.namespace, &secret.name, &secret.key),
-            fault.message
-        );
+        let place = secret::place(&self.key.namespace, &state.workspace.spec.api_key_secret_ref);
+        let message = format!("{place}: {}. Calls with it have stopped; put a valid key there.", fault.message);
         let since = state.obstacle.as_ref().filter(|known| known.obstacle == Obstacle::CredentialsRejected);
         let since = since.map_or_else(Instant::now, |known| known.since);
         state.accepted = false;
@@ -221,7 +211,10 @@ impl Account {
                 state.probe = true;
                 true
             }
-            Err(Unread::Unreachable) => return false,
+            Err(Unread::Unreachable(error)) => {
+                warn!(workspace = %self.key, error = reason_of(&error), "the Secret could not be read");
+                return false;
+            }
             Err(Unread::Hindered(obstacle, message)) => {
                 let known = state.obstacle.as_ref().filter(|known| known.obstacle == obstacle);
                 let news = known.is_none_or(|known| known.message != message);
@@ -246,42 +239,10 @@ fn budget(workspace: &Workspace) -> Budget {
     Budget::new(workspace.spec.requests_per_second.unsigned_abs())
 }
 
-/// Why there is no key.
-enum Unread {
-    /// What is wrong, where, and the way out.
-    Hindered(Obstacle, String),
-    /// The API server did not answer: what was known stays.
-    Unreachable,
-}
-
-fn place(namespace: &str, secret: &str, key: &str) -> String {
-    format!("Secret {namespace}/{secret}, key {key:?}")
-}
-
 async fn read_key(term: &Term, account: &Account) -> Result<ApiKey, Unread> {
-    let (secret, entry) = {
-        let state = account.state();
-        let reference = &state.workspace.spec.api_key_secret_ref;
-        (reference.name.clone(), reference.key.clone())
-    };
-    let namespace = &account.key.namespace;
-    let place = place(namespace, &secret, &entry);
-    let missing = |what: &str| Err(Unread::Hindered(Obstacle::SecretNotFound, format!("{place}: {what}")));
-    let found = match in_time(term.api::<Secret>(namespace).get_opt(&secret)).await {
-        Ok(Some(found)) => found,
-        Ok(None) => return missing("there is no such Secret; create it with the API key in it."),
-        Err(kube::Error::Api(status)) if status.code == 403 => {
-            return missing("the operator may not read it; grant its service account `get` on this Secret.");
-        }
-        Err(error) => {
-            warn!(workspace = %account.key, error = reason_of(&error), "the Secret could not be read");
-            return Err(Unread::Unreachable);
-        }
-    };
-    let Some(bytes) = found.data.as_ref().and_then(|data| data.get(&entry)) else {
-        return missing("the Secret has no such key; add it, or name another in the Workspace's spec.apiKeySecretRef.");
-    };
-    ApiKey::new(&bytes.0).map_err(|error| Unread::Hindered(Obstacle::SecretInvalid, format!("{place}: {error}.")))
+    let (namespace, reference) = (&account.key.namespace, account.state().workspace.spec.api_key_secret_ref.clone());
+    let found = in_time(term.api::<Secret>(namespace).get_opt(&reference.name)).await;
+    secret::api_key(found, namespace, &reference)
 }
 
 /// Keeps a Workspace until it is gone: reads its Secret, tries its key, tells its status.

@@ -4,9 +4,11 @@ pub mod budget;
 pub mod client;
 mod echo;
 pub mod key;
+pub mod reader;
 pub mod settings;
 
 pub use budget::{Budget, Lane};
 pub use client::Client;
 pub use key::ApiKey;
+pub use reader::Reader;
 pub use settings::Settings;

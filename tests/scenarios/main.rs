@@ -4,6 +4,7 @@
 
 mod api_server;
 mod command_line;
+mod commands;
 mod deletion;
 mod drift;
 mod keys;

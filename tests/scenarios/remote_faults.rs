@@ -234,7 +234,8 @@ async fn every_trouble_is_told_and_healed() {
                 let tries = seconds_of(stage, case.repeats(), &case.name);
                 assert_pauses_double(&tries, &case.name);
                 let hopeless = matches!(case.says(), SYNCED | NO_CREDITS);
-                assert!(!hopeless || tries.len() == 1, "{} was tried again: {tries:.3?}", case.name);
+                // None where a routine look met the fault before the edit did.
+                assert!(!hopeless || tries.len() <= 1, "{} was tried again: {tries:.3?}", case.name);
             }
             stage.remote.clear_faults();
             join_all(cases.iter().map(|case| case.end(stage))).await;

@@ -1,0 +1,104 @@
+//! The way to the two servers: the Kubernetes API server and the remote, as flags and environment say.
+
+use std::fs;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client, Config};
+
+use crate::{
+    api::{Workspace, WorkspaceSpec},
+    config,
+    sarvam::{self, Reader},
+    secret::{self, Unread},
+};
+
+/// The Kubernetes API server, by the usual means.
+pub struct Kubernetes {
+    /// Talks to it.
+    pub client: Client,
+    /// The namespace of the kubeconfig's context, or the pod's own.
+    pub namespace: String,
+    /// Its address, for messages.
+    pub url: String,
+}
+
+/// Finds the way to the API server: `KUBECONFIG`, or a pod's service account. Connects to nothing.
+///
+/// # Errors
+/// A sentence for a person: what is wrong and the way out.
+pub async fn kubernetes() -> Result<Kubernetes, String> {
+    let mut config = Config::infer().await.map_err(|error| {
+        format!("No way to the Kubernetes API server is known: set KUBECONFIG, or run in a pod with a service account. ({error})")
+    })?;
+    // The protocol tries again by itself, and the API server is on the inside of any proxy.
+    config.default_retry = false;
+    config.proxy_url = None;
+    let (namespace, url) = (config.default_namespace.clone(), config.cluster_url.to_string());
+    let client = Client::try_from(config).map_err(|error| format!("The Kubernetes client can't be made: {error}."))?;
+    Ok(Kubernetes { client, namespace, url })
+}
+
+/// Makes the client of the remote. Connects to nothing.
+///
+/// # Errors
+/// A sentence that names the flag, the rule and the way out.
+pub fn remote(flags: &config::Remote) -> Result<sarvam::Client, String> {
+    let extra_ca_pem = match &flags.remote_ca_file {
+        Some(file) => Some(fs::read(file).map_err(|error| {
+            format!("--remote-ca-file {} can't be read: {error}. Name a file with certificates in PEM.", file.display())
+        })?),
+        None => None,
+    };
+    let settings = sarvam::Settings {
+        base_url: flags.remote_url.clone(),
+        allow_http_loopback: flags.allow_http_loopback,
+        extra_ca_pem,
+        call_timeout: flags.call_timeout,
+        use_proxy: flags.use_proxy,
+    };
+    sarvam::Client::new(&settings).map_err(|error| format!("{error}."))
+}
+
+/// The Workspace object of that name; `None`: there is none.
+///
+/// # Errors
+/// A sentence: why the API server can't tell.
+pub async fn workspace(kubernetes: &Kubernetes, namespace: &str, name: &str) -> Result<Option<Workspace>, String> {
+    let api = Api::<Workspace>::namespaced(kubernetes.client.clone(), namespace);
+    api.get_opt(name).await.map_err(|error| unanswered(kubernetes, &format!("Workspace {namespace}/{name}"), &error))
+}
+
+/// A reader of the lines of a workspace, with the key in the Secret that it names.
+///
+/// # Errors
+/// A sentence: where the key should be, and what is wrong there.
+pub async fn reader(
+    kubernetes: &Kubernetes,
+    remote: &sarvam::Client,
+    namespace: &str,
+    workspace: &WorkspaceSpec,
+) -> Result<Reader, String> {
+    let reference = &workspace.api_key_secret_ref;
+    let found = Api::<Secret>::namespaced(kubernetes.client.clone(), namespace).get_opt(&reference.name).await;
+    let key = secret::api_key(found, namespace, reference).map_err(|unread| match unread {
+        Unread::Hindered(_, message) => message,
+        Unread::Unreachable(error) => unanswered(kubernetes, &secret::place(namespace, reference), &error),
+    })?;
+    // Any id does: it is the workspace that counts.
+    let line = workspace.line("any")?;
+    let rate = workspace.requests_per_second.unsigned_abs();
+    Ok(Reader::new(remote.clone(), key, line.org, line.workspace, rate))
+}
+
+/// Why the API server did not give what was asked for.
+pub(crate) fn unanswered(kubernetes: &Kubernetes, what: &str, error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if status.code == 404 => {
+            format!(
+                "{what}: the API server does not know its kind; run `sarvam-operator crds | kubectl apply --server-side -f -`."
+            )
+        }
+        kube::Error::Api(status) => format!("{what}: the API server answers HTTP {}: {}.", status.code, status.message),
+        error => format!("{what}: the API server at {} can't be asked: {error}. Check KUBECONFIG.", kubernetes.url),
+    }
+}

@@ -1,0 +1,110 @@
+//! Reads of one workspace for somebody who waits for the result: a passing failure is tried again.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tokio::time::{sleep, sleep_until};
+
+use super::{ApiKey, Budget, Client, Lane};
+use crate::core::{
+    classify::{Fault, LONGEST_PAGE, Landed, Remote},
+    id::{Id, LineId},
+    line::Trouble,
+};
+
+/// How often one read is tried in all.
+const TRIES: u32 = 4;
+
+/// The pause before the second try; the later ones are that much longer each.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// How often the list is walked in all, until it has as many lines as the remote says there are.
+const WALKS: u32 = 3;
+
+/// Reads the lines of one workspace with one key, within a rate.
+pub struct Reader {
+    client: Client,
+    key: ApiKey,
+    org: Id,
+    workspace: Id,
+    budget: Budget,
+}
+
+impl Reader {
+    /// Makes at most this many calls a second.
+    #[must_use]
+    pub fn new(client: Client, key: ApiKey, org: Id, workspace: Id, calls_per_second: u32) -> Self {
+        Self { client, key, org, workspace, budget: Budget::new(calls_per_second) }
+    }
+
+    /// Looks at one line.
+    ///
+    /// # Errors
+    /// The last try's fault.
+    pub async fn get(&self, deployment: &Id) -> Result<Remote, Fault> {
+        let line = LineId { org: self.org.clone(), workspace: self.workspace.clone(), deployment: deployment.clone() };
+        self.patiently(|| self.client.get(&self.key, &line)).await
+    }
+
+    /// Walks the list and returns every line that it shows. `progress` is told how many lines are known so far, and of
+    /// how many where the remote says so.
+    ///
+    /// Lines that come and go meanwhile shift the pages, so one may be missed: that a line isn't here is no proof that
+    /// it isn't there.
+    ///
+    /// # Errors
+    /// The last try's fault.
+    pub async fn walk(&self, progress: impl Fn(usize, Option<u64>)) -> Result<BTreeMap<Id, Remote>, Fault> {
+        let mut lines = BTreeMap::new();
+        for _ in 0..WALKS {
+            let (mut offset, mut total) = (0, None);
+            loop {
+                let list = || self.client.list(&self.key, &self.org, &self.workspace, offset, LONGEST_PAGE);
+                let page = self.patiently(list).await?;
+                offset += page.rows;
+                total = page.total.or(total);
+                lines.extend(page.lines.into_iter().map(|line| (line.deployment.clone(), line)));
+                progress(lines.len(), total);
+                let is_last = match total {
+                    Some(total) => offset as u64 >= total,
+                    None => page.rows < LONGEST_PAGE,
+                };
+                if is_last || page.rows == 0 {
+                    break;
+                }
+            }
+            if total.is_none_or(|total| lines.len() as u64 >= total) {
+                break;
+            }
+        }
+        Ok(lines)
+    }
+
+    async fn patiently<T, F>(&self, call: impl Fn() -> F) -> Result<T, Fault>
+    where
+        F: Future<Output = Result<T, Fault>>,
+    {
+        let mut tries = 1;
+        loop {
+            let fault = match self.budget.enter(Lane::Look).await {
+                Ok(permit) => {
+                    let answer = call().await;
+                    permit.finish(&answer);
+                    match answer {
+                        Ok(answer) => return Ok(answer),
+                        Err(fault) => fault,
+                    }
+                }
+                Err(held) if held.trouble == Trouble::RateLimited => {
+                    sleep_until(held.until).await;
+                    continue;
+                }
+                Err(held) => return Err(Fault::new(held.trouble, Landed::No, "an earlier call was refused for good")),
+            };
+            if tries == TRIES || !matches!(fault.trouble, Trouble::Unavailable | Trouble::RateLimited) {
+                return Err(fault);
+            }
+            sleep(PAUSE * tries).await;
+            tries += 1;
+        }
+    }
+}
