@@ -58,6 +58,7 @@ impl Audit {
     }
 
     /// The flags that have the API server fill the log.
+    #[must_use]
     pub fn args(&self) -> [String; 2] {
         [format!("--audit-policy-file={}", self.policy.display()), format!("--audit-log-path={}", self.log.display())]
     }
