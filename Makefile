@@ -22,9 +22,10 @@ bench: cargo control-plane ## Measure how fast an edit reaches the remote, how f
 image: cargo ## Build the image without a container engine: a tar, and its SBOM beside it (tools/image twice shows that it is reproducible)
 	@tools/image
 
-crds: cargo ## Write crds/ again, after a change of src/api
+crds: cargo ## Write crds/ and docs/reference.md again, after a change of src/api
 	cargo run --locked -q -- crds > "$(BUILT)/crds.yaml"
 	cp "$(BUILT)/crds.yaml" crds/agents.sarvam.ai.yaml
+	WRITE_REFERENCE=1 cargo test --locked -q --test docs -- --exact reference::the_reference_is_fresh
 
 lint: cargo ## Check the format, clippy's lints, and what the dependencies are and may be used for
 	cargo fmt --all --check

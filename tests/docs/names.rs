@@ -1,9 +1,11 @@
 //! What the documentation names is there, and what is there is named.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::collections::BTreeSet;
 
 use clap::CommandFactory;
 use sarvam_operator::{config::Cli, core::status::Reason};
+
+use crate::markdown::{self, files, read};
 
 const README: &str = "README.md";
 const PROTOCOL: &str = "docs/protocol.md";
@@ -24,13 +26,9 @@ const VOCABULARY: [&str; 11] = [
     "Workspace",
 ];
 
-fn read(file: &str) -> String {
-    fs::read_to_string(file).unwrap_or_else(|error| panic!("{file}: {error}"))
-}
-
-/// The text without its code blocks.
+/// A document without its code blocks.
 fn prose(file: &str) -> String {
-    read(file).split("```").step_by(2).collect()
+    markdown::prose(&read(file))
 }
 
 /// The words that are set as code in running text and tables.
@@ -66,8 +64,8 @@ fn every_reason_has_one_row() {
 fn every_reason_that_is_named_exists() {
     let known: BTreeSet<String> =
         Reason::ALL.iter().map(ToString::to_string).chain(VOCABULARY.map(str::to_owned)).collect();
-    for file in [README, STATUS] {
-        let unknown: Vec<_> = code(file).into_iter().filter(|word| is_name(word) && !known.contains(word)).collect();
+    for file in files() {
+        let unknown: Vec<_> = code(&file).into_iter().filter(|word| is_name(word) && !known.contains(word)).collect();
         assert!(unknown.is_empty(), "{file} names what is no reason: {unknown:?}");
     }
 }
@@ -96,37 +94,4 @@ fn every_variant_of_the_model_check_is_told() {
     let variants: BTreeSet<_> = lines.filter(|word| is_name(word) && *word != "Real").map(str::to_owned).collect();
     let told: BTreeSet<_> = rows(PROTOCOL).into_iter().map(|(word, _)| word).filter(|word| is_name(word)).collect();
     assert_eq!(told, variants);
-}
-
-#[test]
-fn every_link_leads_somewhere() {
-    for file in [README, PROTOCOL, STATUS] {
-        let text = prose(file);
-        let links: Vec<_> =
-            text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(to, _)| to).collect();
-        assert!(!links.is_empty(), "{file} has links");
-        for link in links.into_iter().filter(|link| !link.starts_with("https://")) {
-            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
-            let target = match path {
-                "" => Path::new(file).to_owned(),
-                path => Path::new(file).with_file_name(path),
-            };
-            assert!(target.exists(), "{file} links to {link}, and there is no such file");
-            if !anchor.is_empty() {
-                let headings = prose(target.to_str().expect("a path in ASCII"));
-                let mut headings = headings.lines().filter(|line| line.starts_with('#')).map(slug);
-                assert!(headings.any(|slug| slug == anchor), "{file} links to {link}, and there is no such heading");
-            }
-        }
-    }
-}
-
-/// What a heading is called in a link.
-fn slug(heading: &str) -> String {
-    let words = heading.trim_start_matches('#').trim().to_lowercase();
-    words
-        .chars()
-        .filter(|c| c.is_alphanumeric() || " -_".contains(*c))
-        .map(|c| if c == ' ' { '-' } else { c })
-        .collect()
 }

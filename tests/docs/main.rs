@@ -1,0 +1,7 @@
+//! The documentation is held to the program: its words, its links, its tables and its commands.
+
+mod links;
+mod markdown;
+mod names;
+mod reference;
+mod shell;
