@@ -30,7 +30,7 @@ crds: cargo ## Write crds/ and docs/reference.md again, after a change of src/ap
 lint: cargo ## Check the format, clippy's lints, and what the dependencies are and may be used for
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
-	@if command -v cargo-deny >/dev/null; then echo 'cargo deny check bans licenses sources'; cargo deny --locked check bans licenses sources; \
+	@if command -v cargo-deny >/dev/null; then echo 'cargo deny check bans licenses sources'; cargo deny --locked check --hide-inclusion-graph bans licenses sources; \
 	else echo 'cargo-deny is not on the PATH, so bans, licences and sources were left out (cargo install --locked cargo-deny).'; fi
 
 clean: cargo ## Remove what cargo built; the control plane stays in its cache folder

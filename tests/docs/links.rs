@@ -37,7 +37,7 @@ fn broken(file: &str) -> Vec<String> {
 
 /// The links of a document to files of the repository: as written, the file, the heading.
 fn targets(file: &str) -> Vec<(String, PathBuf, String)> {
-    let text = prose(&read(file));
+    let text: String = prose(&read(file)).split('`').step_by(2).collect();
     let links = text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(to, _)| to);
     let local = links.filter(|link| !link.starts_with("https://") && !link.starts_with("mailto:"));
     let target = |link: &str| {

@@ -6,22 +6,23 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::future::pending;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::Duration;
 
 use sarvam_testkit::control_plane::{ControlPlane, Options};
 use sarvam_testkit::process::Process;
+use sarvam_testkit::program;
 use sarvam_testkit::simulator::{Config, Line, Simulator};
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::markdown::{Block, blocks, files, read};
 
 /// How long one block may take on a crowded machine.
 const LIMIT: Duration = Duration::from_mins(2);
-const POLL: Duration = Duration::from_millis(100);
+const POLL: Duration = Duration::from_millis(300);
 /// What examples/ names: the remote workspace and a key that opens nothing but the simulator.
 const ORG: &str = "org-1";
 const WORKSPACE: &str = "ws-1";
@@ -33,7 +34,7 @@ async fn every_shell_block_runs() {
         say("The documents' commands are not run with USE_EXISTING_CLUSTER=true: they install into fixed namespaces.");
         return;
     }
-    let helm = program("helm");
+    let helm = program("helm").await.unwrap();
     let mut failures = vec![];
     for file in files() {
         let blocks: Vec<_> = blocks(&read(&file)).into_iter().filter(|block| block.language == "sh").collect();
@@ -97,26 +98,25 @@ impl Reader {
 
     /// Runs the blocks in order, until one fails: its line, and what it wrote.
     async fn follow(&self, blocks: &[&Block]) -> Result<(), String> {
-        let mut operator = None;
-        for block in blocks {
-            run(block, &self.environment).await?;
-            if operator.is_none() && self.has_definitions().await {
-                operator = Some(self.operator().await);
+        let read = async {
+            for block in blocks {
+                run(block, &self.environment).await?;
             }
+            Ok(())
+        };
+        let node = async {
+            let _operator = self.operator().await;
+            pending().await
+        };
+        tokio::select! {
+            outcome = read => outcome,
+            never = node => never,
         }
-        Ok(())
     }
 
-    async fn has_definitions(&self) -> bool {
-        let crd = ["get", "crd", "deployments.agents.sarvam.ai", "workspaces.agents.sarvam.ai"];
-        self.plane.kubectl().run(&crd).await.unwrap().status.success()
-    }
-
-    /// The operator of the cluster.
+    /// The cluster's operator, from when its definitions are served.
     async fn operator(&self) -> Process {
-        let deadline = Instant::now() + LIMIT;
         while !self.plane.kubectl().run(&["get", "sdep,swks", "--all-namespaces"]).await.unwrap().status.success() {
-            assert!(Instant::now() < deadline, "the API server does not tell of the new kinds after {LIMIT:?}");
             sleep(POLL).await;
         }
         let url = self.remote.url();
@@ -139,13 +139,6 @@ async fn run(block: &Block, environment: &[(&str, OsString)]) -> Result<(), Stri
         Ok(status) => Err(told(&format!("ended with {status}"))),
         Err(_) => Err(told(&format!("still runs after {LIMIT:?}"))),
     }
-}
-
-/// A program of the tests, built the first time.
-fn program(name: &str) -> PathBuf {
-    let output = Command::new("tools/program").arg(name).stderr(std::process::Stdio::inherit()).output().unwrap();
-    assert!(output.status.success(), "tools/program {name} says above why there is none");
-    PathBuf::from(String::from_utf8(output.stdout).unwrap().trim_end())
 }
 
 /// Tells the person who runs the tests, past the test harness that keeps what a good test prints.
