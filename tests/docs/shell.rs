@@ -92,6 +92,9 @@ impl Reader {
             ("KUBECONFIG", plane.kubeconfig().into()),
             ("KUBERC", "off".into()),
             ("SARVAM_API_KEY", KEY.into()),
+            // For the commands of sarvam-operator that a reader runs.
+            ("SARVAM_REMOTE_URL", remote.url().into()),
+            ("SARVAM_ALLOW_HTTP_LOOPBACK", "true".into()),
         ];
         Self { plane, remote, environment, _home: home }
     }
