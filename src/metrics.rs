@@ -1,19 +1,28 @@
-//! What the operator tells Prometheus. Labels are bounded: never one series a line.
+//! What the operator tells Prometheus: `docs/metrics.md` lists it. Labels are bounded: never one series a line.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+mod objects;
 
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
-    registry::Registry,
+    encoding::{EncodeLabelSet, EncodeLabelValue, text::encode},
+    metrics::{
+        counter::Counter,
+        family::{Family, MetricConstructor},
+        gauge::Gauge,
+        histogram::Histogram,
+        info::Info,
+    },
+    registry::{Registry, Unit},
 };
+use tokio::time::Instant;
 
+use self::objects::Objects;
 use crate::core::{
-    classify::Fault,
-    status::{Details, Verdict},
+    classify::{Call, Fault},
+    line::Trouble,
+    status::{Reason, Truth},
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -23,8 +32,39 @@ struct CallLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ReasonLabel {
-    reason: String,
+struct RouteLabel {
+    route: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabel {
+    request: ApiRequest,
+}
+
+/// What was asked of the API server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum ApiRequest {
+    /// A list or a watch of a kind.
+    Watch,
+    /// A quorum read of one Deployment object.
+    Read,
+    /// A write of a status.
+    Status,
+    /// A read of a Secret.
+    Secret,
+}
+
+/// The bounds of the call durations, in seconds. Past the last are calls that ran into a long `--call-timeout`.
+const SECONDS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// Makes the histogram of a route.
+#[derive(Clone)]
+struct Durations;
+
+impl MetricConstructor<Histogram> for Durations {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new(SECONDS)
+    }
 }
 
 /// The process's metrics. Clones share them.
@@ -32,61 +72,120 @@ struct ReasonLabel {
 pub struct Metrics {
     registry: Arc<Registry>,
     calls: Family<CallLabels, Counter>,
-    lines: Family<ReasonLabel, Gauge>,
-    reasons: Arc<Mutex<HashMap<String, String>>>,
+    durations: Family<RouteLabel, Histogram, Durations>,
+    api_failures: Family<RequestLabel, Counter>,
+    objects: Objects,
+    leader: Gauge,
+    ready: Gauge,
     /// `sarvam_reconcile_panics_total`: pieces of work that panicked and were caught.
     pub panics: Counter,
-    /// `sarvam_leader`: 1 while this process leads.
-    pub leader: Gauge,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("sarvam");
-        let (calls, lines) = (Family::default(), Family::default());
-        let (panics, leader) = (Counter::default(), Gauge::default());
+        let (calls, durations) = (Family::default(), Family::new_with_constructor(Durations));
+        let (api_failures, objects) = (Family::default(), Objects::default());
+        let (panics, leader, ready) = (Counter::default(), Gauge::default(), Gauge::default());
         registry.register(
             "operator_build",
             "The operator's version",
             Info::new([("version", env!("CARGO_PKG_VERSION"))]),
         );
-        registry.register("remote_calls", "Calls to the remote, by route and outcome", calls.clone());
-        registry.register("lines", "Deployment objects, by the reason of their Ready condition", lines.clone());
-        registry.register("reconcile_panics", "Pieces of work that panicked and were caught: bugs", panics.clone());
         registry.register("leader", "1 while this process holds the Lease", leader.clone());
-        Self { registry: Arc::new(registry), calls, lines, reasons: Arc::default(), panics, leader }
+        registry.register("ready", "1 while /readyz answers 200", ready.clone());
+        registry.register("reconcile_panics", "Pieces of work that panicked and were caught: bugs", panics.clone());
+        registry.register("remote_calls", "Calls to the remote, by route and outcome", calls.clone());
+        registry.register_with_unit(
+            "remote_call_duration",
+            "How long calls to the remote took, by route",
+            Unit::Seconds,
+            durations.clone(),
+        );
+        registry.register(
+            "api_failures",
+            "Requests to the Kubernetes API server that failed; conflicts are no failures",
+            api_failures.clone(),
+        );
+        registry.register_collector(Box::new(objects.clone()));
+        let metrics =
+            Self { registry: Arc::new(registry), calls, durations, api_failures, objects, leader, ready, panics };
+        metrics.begin_at_zero();
+        metrics
     }
 }
 
 impl Metrics {
-    /// Counts a call to the remote.
-    pub fn call(&self, route: &'static str, fault: Option<&Fault>) {
-        let outcome = fault.map_or_else(|| "Ok".to_owned(), |fault| format!("{:?}", fault.trouble));
+    /// A counter that only appears with its first event has no increase for it.
+    fn begin_at_zero(&self) {
+        for route in [Call::Get, Call::List, Call::SetStatus].map(route) {
+            let outcomes = [None].into_iter().chain(Trouble::ALL.map(Some));
+            for outcome in outcomes.map(outcome) {
+                drop(self.calls.get_or_create(&CallLabels { route, outcome }));
+            }
+            drop(self.durations.get_or_create(&RouteLabel { route }));
+        }
+        for request in [ApiRequest::Watch, ApiRequest::Read, ApiRequest::Status, ApiRequest::Secret] {
+            drop(self.api_failures.get_or_create(&RequestLabel { request }));
+        }
+    }
+
+    /// Whether this process leads. What a term knew of the objects ends with it: the next leader tells of them.
+    pub fn lead(&self, leads: bool) {
+        self.leader.set(leads.into());
+        if !leads {
+            self.objects.clear();
+        }
+    }
+
+    /// Whether `/readyz` answers 200.
+    pub fn ready(&self, ready: bool) {
+        self.ready.set(ready.into());
+    }
+
+    /// Makes a call to the remote for the Workspace `workspace` (`namespace/name`), and counts and times it. A call that is
+    /// given up does not count.
+    pub async fn call<T>(
+        &self,
+        call: Call,
+        workspace: &str,
+        answer: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        let began = Instant::now();
+        let answer = answer.await;
+        let route = route(call);
+        self.durations.get_or_create(&RouteLabel { route }).observe(began.elapsed().as_secs_f64());
+        let outcome = outcome(answer.as_ref().err().map(|fault| fault.trouble));
         self.calls.get_or_create(&CallLabels { route, outcome }).inc();
-    }
-
-    /// Counts an object under what was told of it.
-    pub fn told(&self, object: &str, verdict: Verdict) {
-        let reason = verdict.conditions(&Details::default()).reason.to_string();
-        let mut reasons = self.reasons.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = reasons.insert(object.to_owned(), reason.clone());
-        drop(reasons);
-        if before.as_ref() != Some(&reason) {
-            self.lines.get_or_create(&ReasonLabel { reason }).inc();
-            self.leave(before);
+        if answer.is_ok() && call != Call::SetStatus {
+            self.objects.looked(workspace, Timestamp::now());
         }
+        answer
     }
 
-    /// Forgets an object.
-    pub fn forget(&self, object: &str) {
-        let before = self.reasons.lock().unwrap_or_else(PoisonError::into_inner).remove(object);
-        self.leave(before);
+    /// Counts a request to the API server that failed.
+    pub fn api_failed(&self, request: ApiRequest) {
+        self.api_failures.get_or_create(&RequestLabel { request }).inc();
     }
 
-    fn leave(&self, reason: Option<String>) {
-        if let Some(reason) = reason {
-            self.lines.get_or_create(&ReasonLabel { reason }).dec();
-        }
+    /// What the Ready condition of the Deployment object `object` (`namespace/name`) says, and since when.
+    pub fn line(&self, object: &str, ready: Truth, reason: Reason, since: Timestamp) {
+        self.objects.line(object, ready, reason, since);
+    }
+
+    /// Forgets a Deployment object.
+    pub fn forget_line(&self, object: &str) {
+        self.objects.forget_line(object);
+    }
+
+    /// What the Ready condition of the Workspace `workspace` (`namespace/name`) says, and how often its lines are looked at.
+    pub fn workspace(&self, workspace: &str, ready: Truth, reason: Reason, sync_interval: Duration) {
+        self.objects.workspace(workspace, ready, reason, sync_interval);
+    }
+
+    /// Forgets a Workspace.
+    pub fn forget_workspace(&self, workspace: &str) {
+        self.objects.forget_workspace(workspace);
     }
 
     /// All of them in the `OpenMetrics` text format.
@@ -97,4 +196,16 @@ impl Metrics {
         let _ = encode(&mut text, &self.registry);
         text
     }
+}
+
+const fn route(call: Call) -> &'static str {
+    match call {
+        Call::Get => "get",
+        Call::List => "list",
+        Call::SetStatus => "status",
+    }
+}
+
+fn outcome(trouble: Option<Trouble>) -> String {
+    trouble.map_or_else(|| "Ok".to_owned(), |trouble| format!("{trouble:?}"))
 }

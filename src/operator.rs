@@ -55,7 +55,7 @@ pub async fn run(flags: Run) -> Result<(), String> {
             _ = stopped.wait_for(|stopping| *stopping) => break,
         };
         readiness.send_replace(Readiness::Starting);
-        metrics.leader.set(1);
+        metrics.lead(true);
         info!(first = term.first_ever(), "leading");
         let context = Context {
             kube: kube.clone(),
@@ -71,7 +71,7 @@ pub async fn run(flags: Run) -> Result<(), String> {
             events: events.clone(),
         };
         controller::run(context, &readiness).await;
-        metrics.leader.set(0);
+        metrics.lead(false);
         if *stopping.borrow() && tokio::time::timeout(Duration::from_secs(1), term.release()).await.is_err() {
             warn!("the Lease could not be given up in time; it runs out by itself");
         }

@@ -62,5 +62,6 @@ async fn ready(State(shared): State<Shared>) -> impl IntoResponse {
 }
 
 async fn measured(State(shared): State<Shared>) -> impl IntoResponse {
+    shared.metrics.ready(*shared.readiness.borrow() != Readiness::Starting);
     ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], shared.metrics.text())
 }

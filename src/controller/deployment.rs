@@ -27,13 +27,14 @@ use super::{
 use crate::{
     api::{Deployment, DeploymentStatus, RemoteState, RemoteStatus, conditions},
     core::{
-        classify::{Fault, Landed, Remote},
+        classify::{Call, Fault, Landed, Remote},
         id::LineId,
         line::{Action, State, Trouble},
-        status::{Details, Obstacle, Verdict},
+        status::{Conditions, Details, Obstacle, Verdict},
         step::{Event, Memory, Request, Sent, Settings, Source, Told, step},
         time::Time,
     },
+    metrics::ApiRequest,
     sarvam::{ApiKey, Lane},
 };
 
@@ -71,7 +72,7 @@ pub async fn follow(term: Arc<Term>, key: Key, mailbox: Arc<Mailbox>) {
         follower.term.context.metrics.panics.inc();
         request = follower.step(Event::Interrupted);
     }
-    follower.term.context.metrics.forget(&follower.key.to_string());
+    follower.term.context.metrics.forget_line(&follower.key.to_string());
 }
 
 /// Where the memory of the line is.
@@ -182,6 +183,7 @@ impl Follower {
             self.seen = None;
             self.remote = None;
             self.told = None;
+            self.term.context.metrics.forget_line(&self.key.to_string());
             inbox.seen.as_ref()?;
         }
         if let Some((seen, source)) = inbox.seen {
@@ -258,9 +260,10 @@ impl Follower {
                 Err(_) => return Err((None, Trouble::RateLimited, clock.now())),
             };
             let began = clock.now();
-            let answer = self.term.context.remote.get(&key, &line).await;
+            let context = &self.term.context;
+            let get = context.remote.get(&key, &line);
+            let answer = context.metrics.call(Call::Get, &account.name(), get).await;
             permit.finish(&answer);
-            self.term.context.metrics.call("get", answer.as_ref().err());
             match answer {
                 Ok(remote) => return Ok((began, remote)),
                 Err(fault) => {
@@ -327,7 +330,9 @@ impl Follower {
         if context.leadership.remaining() <= context.call_timeout || *context.stopping.borrow() {
             return Event::Sent(Sent::Withheld(None), None);
         }
+        let workspace = account.name();
         let put = context.remote.set_status(&key, &line, action);
+        let put = context.metrics.call(Call::SetStatus, &workspace, put);
         let tell = async {
             // The task that owns the PUT's connection goes first: who listens to a phone is worth more than who reads a status.
             tokio::task::yield_now().await;
@@ -338,7 +343,6 @@ impl Follower {
         };
         let (answer, told) = tokio::join!(biased; put, tell);
         permit.finish(&answer);
-        context.metrics.call("status", answer.as_ref().err());
         if let Some((verdict, told)) = told {
             self.step(Event::Told(verdict, told));
         }
@@ -373,6 +377,7 @@ impl Follower {
             Ok(None) => return Event::Read(None),
             Err(error) => {
                 debug!(error = reason_of(&error), "the object could not be read");
+                self.term.context.metrics.api_failed(ApiRequest::Read);
                 return Event::ReadFailed;
             }
         };
@@ -428,6 +433,7 @@ impl Follower {
             Err(kube::Error::Api(status)) if status.code == 404 => Told::Gone,
             Err(error) => {
                 warn!(error = reason_of(&error), "the status could not be written");
+                self.term.context.metrics.api_failed(ApiRequest::Status);
                 Told::Failed
             }
         }
@@ -440,8 +446,11 @@ impl Follower {
     }
 
     fn told(&mut self, verdict: Verdict, status: DeploymentStatus) {
+        let Conditions { ready, reason, .. } = verdict.conditions(&Details::default());
+        let since = status.conditions.iter().find(|it| it.type_ == "Ready").map(|it| it.last_transition_time.0);
+        let since = since.unwrap_or_else(jiff::Timestamp::now);
+        self.term.context.metrics.line(&self.key.to_string(), ready, reason, since);
         self.told = Some((verdict, status));
-        self.term.context.metrics.told(&self.key.to_string(), verdict);
     }
 
     /// The word for an Event about reaching `verdict`, where it says more than the reason.
@@ -463,7 +472,7 @@ impl Follower {
     }
 
     /// The whole status that tells `verdict`.
-    fn status(&self, seen: &Seen, verdict: Verdict) -> (DeploymentStatus, crate::core::status::Conditions) {
+    fn status(&self, seen: &Seen, verdict: Verdict) -> (DeploymentStatus, Conditions) {
         let details = Details {
             paused: seen.spec.as_ref().is_ok_and(|spec| spec.paused),
             seen: self.remote.as_ref().map(|remote| remote.state),

@@ -43,7 +43,7 @@ use crate::{
         step::{self, Memory, Source},
     },
     leader::Leadership,
-    metrics::Metrics,
+    metrics::{ApiRequest, Metrics},
     sarvam,
     server::Readiness,
 };
@@ -221,6 +221,7 @@ where
         None => Api::all(context.kube.clone()),
     };
     let kind = K::kind(&K::DynamicType::default()).into_owned();
+    let metrics = context.metrics.clone();
     let mut known: HashSet<Key> = HashSet::new();
     let mut listing: HashSet<Key> = HashSet::new();
     watcher(api, watcher::Config::default().timeout(WATCH_SECONDS)).default_backoff().flat_map(move |event| {
@@ -245,7 +246,10 @@ where
                 known.remove(&key);
                 notes.push(Note::Gone(key));
             }
-            Err(error) => warn!(kind, error = %error, "the watch failed and is tried again"),
+            Err(error) => {
+                warn!(kind, error = %error, "the watch failed and is tried again");
+                metrics.api_failed(ApiRequest::Watch);
+            }
         }
         futures::stream::iter(notes)
     })

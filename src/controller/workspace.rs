@@ -21,11 +21,12 @@ use super::{Term, cluster::Key, in_time, merge_patch::merge_patch, reason_of};
 use crate::{
     api::{Workspace, WorkspaceStatus, conditions},
     core::{
-        classify::{Fault, Rejection},
+        classify::{Call, Fault, Rejection},
         id::LineId,
         line::Trouble,
         status::{Conditions, Obstacle, Progress, Reason, Truth},
     },
+    metrics::ApiRequest,
     sarvam::{ApiKey, Budget, Lane},
     secret::{self, Unread},
 };
@@ -98,6 +99,11 @@ impl Account {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The Workspace's `namespace/name`.
+    pub fn name(&self) -> String {
+        self.key.to_string()
     }
 
     /// The Workspace's `metadata.uid`.
@@ -213,6 +219,7 @@ impl Account {
             }
             Err(Unread::Unreachable(error)) => {
                 warn!(workspace = %self.key, error = reason_of(&error), "the Secret could not be read");
+                term.context.metrics.api_failed(ApiRequest::Secret);
                 return false;
             }
             Err(Unread::Hindered(obstacle, message)) => {
@@ -250,6 +257,7 @@ pub async fn keep(term: Arc<Term>, account: Arc<Account>) {
     let mut told: Option<WorkspaceStatus> = None;
     let mut probe_at = Instant::now();
     let mut rejections = 0u32;
+    measure(&term, &account, Truth::Unknown, Reason::Pending);
     while !term.is_over() {
         {
             let _reading = account.reading.lock().await;
@@ -257,6 +265,7 @@ pub async fn keep(term: Arc<Term>, account: Arc<Account>) {
             account.adopt(&term, read);
         }
         if account.state().closed {
+            term.context.metrics.forget_workspace(&account.name());
             return;
         }
         if std::mem::take(&mut account.state().probe) {
@@ -282,14 +291,19 @@ pub async fn keep(term: Arc<Term>, account: Arc<Account>) {
     }
 }
 
+/// Tells Prometheus of the Workspace.
+fn measure(term: &Term, account: &Account, ready: Truth, reason: Reason) {
+    term.context.metrics.workspace(&account.name(), ready, reason, account.sync_interval());
+}
+
 /// One call that says whether the key is good. True where it was refused.
 async fn probe(term: &Term, account: &Account) -> bool {
     let Some((key, budget)) = account.access() else { return false };
     let Ok(line) = account.line("probe") else { return false };
     let Ok(permit) = budget.enter(Lane::Look).await else { return false };
-    let answer = term.context.remote.list(&key, &line.org, &line.workspace, 0, 1).await;
+    let list = term.context.remote.list(&key, &line.org, &line.workspace, 0, 1);
+    let answer = term.context.metrics.call(Call::List, &account.name(), list).await;
     permit.finish(&answer);
-    term.context.metrics.call("list", answer.as_ref().err());
     if account.state().api_key.as_ref() != Some(&key) {
         return false;
     }
@@ -356,6 +370,7 @@ async fn tell(term: &Term, account: &Account, told: &mut Option<WorkspaceStatus>
         };
         (state.workspace.clone(), status, conditions)
     };
+    measure(term, account, conditions.ready, conditions.reason);
     let old = workspace.status.clone().unwrap_or_default();
     if status == old || told.as_ref() == Some(&status) || term.is_over() {
         return;
@@ -376,6 +391,9 @@ async fn tell(term: &Term, account: &Account, told: &mut Option<WorkspaceStatus>
         // The watch brings the newer object, and with it the next try.
         Err(error) => {
             debug!(workspace = %account.key, error = reason_of(&error), "the status could not be written");
+            if !matches!(&error, kube::Error::Api(status) if matches!(status.code, 404 | 409)) {
+                term.context.metrics.api_failed(ApiRequest::Status);
+            }
             account.changed.notify_one();
         }
     }

@@ -87,3 +87,17 @@ pub enum Trouble {
     /// An answer that can't be understood: a redirect, another line's id, HTML, a broken body.
     UnexpectedResponse,
 }
+
+impl Trouble {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Unavailable,
+        Self::RateLimited,
+        Self::QuotaExhausted,
+        Self::CredentialsRejected,
+        Self::NotFound,
+        Self::Refused,
+        Self::Conflict,
+        Self::UnexpectedResponse,
+    ];
+}
