@@ -1,0 +1,182 @@
+//! What `/metrics` says, and what must hold of its values.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use sarvam_operator::{
+    core::{
+        classify::{Call, Fault, Landed},
+        line::Trouble,
+        status::{Reason, Truth},
+    },
+    metrics::{ApiRequest, Metrics},
+};
+
+/// A metric as Prometheus stores it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// `gauge`, `counter` or `histogram`.
+    pub kind: String,
+    /// The names of its labels; `le` goes without saying.
+    pub labels: BTreeSet<String>,
+}
+
+/// The page of a process that leads and has seen everything that is measured.
+pub async fn page() -> String {
+    let metrics = Metrics::default();
+    metrics.lead(true);
+    metrics.workspace("telephony/production", Truth::True, Reason::KeyAccepted, Duration::from_mins(1));
+    metrics.line("telephony/support", Truth::False, Reason::RemoteNotFound, Timestamp::now());
+    metrics.call(Call::Get, "telephony/production", async { Ok(()) }).await.expect("it says Ok");
+    metrics.text()
+}
+
+/// Every metric of a page by its name in queries; a histogram's without `_bucket`, `_sum` and `_count`.
+pub fn metrics(page: &str) -> BTreeMap<String, Metric> {
+    let families = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let metric = |(family, kind): (&str, &str)| {
+        let (name, kind) = match kind {
+            "counter" => (format!("{family}_total"), kind),
+            "info" => (format!("{family}_info"), "gauge"),
+            _ => (family.to_owned(), kind),
+        };
+        let suffixes: &[&str] = if kind == "histogram" { &["_bucket", "_sum", "_count"] } else { &[""] };
+        let names: Vec<_> = suffixes.iter().map(|suffix| format!("{name}{suffix}")).collect();
+        let labels = samples(page).filter(|sample| names.iter().any(|name| name == sample.name));
+        let labels = labels.flat_map(|sample| sample.labels.into_keys()).filter(|label| label != "le").collect();
+        (name, Metric { kind: kind.to_owned(), labels })
+    };
+    families.map(metric).collect()
+}
+
+/// One line of a page.
+pub struct Sample<'a> {
+    pub name: &'a str,
+    pub labels: BTreeMap<String, String>,
+    pub value: f64,
+}
+
+/// The lines of a page that carry a value.
+pub fn samples(page: &str) -> impl Iterator<Item = Sample<'_>> {
+    page.lines().filter(|line| !line.starts_with('#')).map(|line| {
+        let (series, value) = line.rsplit_once(' ').expect("a series and its value");
+        let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+        let labels = labels.trim_end_matches('}').split(',').filter_map(|label| label.split_once('='));
+        let labels = labels.map(|(name, value)| (name.to_owned(), value.trim_matches('"').to_owned())).collect();
+        Sample { name, labels, value: value.parse().expect("a number") }
+    })
+}
+
+/// The values of a metric, each behind the values of its labels.
+fn values(page: &str, name: &str) -> BTreeMap<String, f64> {
+    let of_it = samples(page).filter(|sample| sample.name == name);
+    of_it.map(|sample| (sample.labels.into_values().collect::<Vec<_>>().join(" "), sample.value)).collect()
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).expect("a small number")
+}
+
+const SINCE: &str = "sarvam_lines_not_ready_since_timestamp_seconds";
+
+#[test]
+fn lines_count_under_what_was_last_said_of_them() {
+    let metrics = Metrics::default();
+    let lines = || values(&metrics.text(), "sarvam_lines");
+    // Never nothing: a sum over no lines is 0.
+    assert_eq!(lines(), [("True Synced".to_owned(), 0.0)].into());
+    metrics.line("a/1", Truth::Unknown, Reason::Progressing, at(10));
+    metrics.line("a/2", Truth::Unknown, Reason::Progressing, at(10));
+    metrics.line("a/1", Truth::True, Reason::Synced, at(12));
+    let expected = [("True Synced".to_owned(), 1.0), ("Unknown Progressing".to_owned(), 1.0)];
+    assert_eq!(lines(), expected.into());
+    metrics.forget_line("a/1");
+    metrics.forget_line("a/2");
+    assert_eq!(lines(), [("True Synced".to_owned(), 0.0)].into());
+}
+
+#[test]
+fn a_line_is_not_ready_since_it_last_was_whatever_the_reason() {
+    let metrics = Metrics::default();
+    let since = || values(&metrics.text(), SINCE);
+    metrics.line("a/1", Truth::Unknown, Reason::Progressing, at(10));
+    metrics.line("a/1", Truth::False, Reason::RemoteNotFound, at(20));
+    assert_eq!(since(), [("RemoteNotFound".to_owned(), 10.0)].into());
+    metrics.line("a/2", Truth::False, Reason::RemoteNotFound, at(5));
+    metrics.line("a/3", Truth::False, Reason::RateLimited, at(30));
+    assert_eq!(since(), [("RateLimited".to_owned(), 30.0), ("RemoteNotFound".to_owned(), 5.0)].into());
+    metrics.line("a/1", Truth::True, Reason::Synced, at(40));
+    metrics.line("a/1", Truth::False, Reason::DriftDetected, at(50));
+    metrics.forget_line("a/2");
+    metrics.line("a/3", Truth::True, Reason::Synced, at(60));
+    assert_eq!(since(), [("DriftDetected".to_owned(), 50.0)].into());
+}
+
+#[tokio::test]
+async fn only_a_look_that_was_answered_well_counts_as_one() {
+    let metrics = Metrics::default();
+    let looked =
+        || values(&metrics.text(), "sarvam_workspace_last_look_timestamp_seconds").into_keys().collect::<Vec<_>>();
+    let fault = || Err::<(), _>(Fault::new(Trouble::Unavailable, Landed::No, "the remote failed"));
+    metrics.workspace("a/w", Truth::Unknown, Reason::Pending, Duration::from_mins(1));
+    metrics.call(Call::Get, "a/w", async { fault() }).await.expect_err("it is a fault");
+    metrics.call(Call::SetStatus, "a/w", async { Ok(()) }).await.expect("it is none");
+    metrics.call(Call::Get, "a/gone", async { Ok(()) }).await.expect("it is none");
+    assert!(looked().is_empty(), "{:?}", looked());
+    metrics.call(Call::List, "a/w", async { Ok(()) }).await.expect("it is none");
+    assert_eq!(looked(), ["a/w"]);
+    let calls = values(&metrics.text(), "sarvam_remote_calls_total");
+    let counted: Vec<_> = calls.iter().filter(|(_, count)| **count > 0.0).map(|(labels, _)| labels.as_str()).collect();
+    assert_eq!(counted, ["Ok get", "Ok list", "Ok status", "Unavailable get"]);
+}
+
+#[test]
+fn a_workspace_has_one_series_the_one_of_its_reason() {
+    let metrics = Metrics::default();
+    let ready = || values(&metrics.text(), "sarvam_workspace_ready");
+    metrics.workspace("a/w", Truth::True, Reason::KeyAccepted, Duration::from_mins(1));
+    metrics.workspace("a/w", Truth::False, Reason::CredentialsRejected, Duration::from_mins(1));
+    assert_eq!(ready(), [("CredentialsRejected a/w".to_owned(), 0.0)].into());
+    metrics.forget_workspace("a/w");
+    assert_eq!(ready(), BTreeMap::new());
+}
+
+/// Two replicas must not both tell of the same lines.
+#[tokio::test]
+async fn who_leads_no_more_tells_of_no_object() {
+    let metrics = Metrics::default();
+    metrics.lead(true);
+    metrics.line("a/1", Truth::False, Reason::RemoteNotFound, at(10));
+    metrics.workspace("a/w", Truth::True, Reason::KeyAccepted, Duration::from_mins(1));
+    metrics.lead(false);
+    assert_eq!(values(&metrics.text(), "sarvam_leader"), [(String::new(), 0.0)].into());
+    assert_eq!(values(&metrics.text(), "sarvam_lines"), [("True Synced".to_owned(), 0.0)].into());
+    for name in [SINCE, "sarvam_workspace_ready", "sarvam_workspace_sync_interval_seconds"] {
+        assert_eq!(values(&metrics.text(), name), BTreeMap::new(), "{name}");
+    }
+}
+
+/// A counter that appears with its first event has no increase for it, and its alert would miss that.
+#[test]
+fn counters_are_there_before_their_first_event() {
+    let metrics = Metrics::default();
+    let page = metrics.text();
+    let calls = values(&page, "sarvam_remote_calls_total");
+    for outcome in [None].into_iter().chain(Trouble::ALL.map(Some)) {
+        let outcome = outcome.map_or("Ok".to_owned(), |trouble| format!("{trouble:?}"));
+        for route in ["get", "list", "status"] {
+            assert_eq!(calls.get(&format!("{outcome} {route}")), Some(&0.0));
+        }
+    }
+    assert_eq!(values(&page, "sarvam_reconcile_panics_total"), [(String::new(), 0.0)].into());
+    assert!(values(&page, "sarvam_api_failures_total").values().all(|count| *count == 0.0));
+    metrics.api_failed(ApiRequest::Secret);
+    let failures = values(&metrics.text(), "sarvam_api_failures_total");
+    assert_eq!(
+        failures,
+        [("Read", 0.0), ("Secret", 1.0), ("Status", 0.0), ("Watch", 0.0)].map(|(it, n)| (it.to_owned(), n)).into()
+    );
+}
