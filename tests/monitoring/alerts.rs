@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use serde_json::Value;
 
-use crate::{ALERTS, exposition, promtool::promtool, query, read};
+use crate::{ALERTS, exposition, query, read, tools::promtool};
 
 /// Every alert rule of the file.
 pub fn rules() -> Vec<Value> {
@@ -28,15 +28,15 @@ fn plays() -> Vec<PathBuf> {
     entries.filter(|path| path.extension().is_some_and(|extension| extension == "yaml")).collect()
 }
 
-#[test]
-fn promtool_takes_the_rules() {
-    promtool(&["check", "rules", "--lint=all", "--lint-fatal", ALERTS]);
+#[tokio::test]
+async fn promtool_takes_the_rules() {
+    promtool(&["check", "rules", "--lint=all", "--lint-fatal", ALERTS]).await;
 }
 
-#[test]
-fn alerts_fire_when_they_must_and_only_then() {
+#[tokio::test]
+async fn alerts_fire_when_they_must_and_only_then() {
     for play in plays() {
-        promtool(&["test", "rules", play.to_str().expect("a path in ASCII")]);
+        promtool(&["test", "rules", play.to_str().expect("a path in ASCII")]).await;
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt::Write};
 
 use serde_json::Value;
 
-use crate::{DASHBOARD, exposition, promtool::promtool, query, read};
+use crate::{DASHBOARD, exposition, query, read, tools::promtool};
 
 /// How high a dashboard can be that one screen shows, in Grafana's rows.
 const SCREEN: u64 = 25;
@@ -102,13 +102,13 @@ async fn every_metric_is_on_the_dashboard_or_in_an_alert() {
     }
 }
 
-#[test]
-fn promtool_takes_every_query() {
+#[tokio::test]
+async fn promtool_takes_every_query() {
     let mut rules = "groups:\n- name: dashboard\n  rules:\n".to_owned();
     for (number, (_, query)) in queries().into_iter().enumerate() {
         writeln!(rules, "  - record: query:number_{number}\n    expr: {}", Value::from(query)).expect("to a String");
     }
     let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("dashboard-queries.yaml");
     std::fs::write(&file, rules).expect("the target folder can be written");
-    promtool(&["check", "rules", "--lint=none", file.to_str().expect("a path in UTF-8")]);
+    promtool(&["check", "rules", "--lint=none", file.to_str().expect("a path in UTF-8")]).await;
 }

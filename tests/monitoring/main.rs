@@ -1,11 +1,13 @@
 //! What the operator tells Prometheus, what the chart makes of it, and what the documentation says of both.
 
 mod alerts;
+mod chart;
 mod dashboard;
 mod docs;
 mod exposition;
-mod promtool;
+
 mod query;
+mod tools;
 
 use std::{fs, path::Path};
 

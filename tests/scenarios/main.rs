@@ -9,6 +9,7 @@ mod deletion;
 mod drift;
 mod keys;
 mod line;
+mod metrics;
 mod old_schema;
 mod owners;
 mod process;

@@ -89,6 +89,11 @@ are met before anything is changed in the cluster.
 {{- $namespaces = append $namespaces .namespace -}}
 {{- end -}}
 
+{{- $scrape := $values.metrics.serviceMonitor -}}
+{{- if gt (int64 (include "sarvam-operator.milliseconds" $scrape.scrapeTimeout)) (int64 (include "sarvam-operator.milliseconds" $scrape.interval)) -}}
+{{- $wrong = append $wrong (printf "metrics.serviceMonitor.scrapeTimeout (%s) must not be longer than metrics.serviceMonitor.interval (%s). Give 10s and 30s, for example." $scrape.scrapeTimeout $scrape.interval) -}}
+{{- end -}}
+
 {{- with $wrong -}}
 {{- fail (printf "\n%s" (join "\n" .)) -}}
 {{- end -}}
