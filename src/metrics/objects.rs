@@ -10,7 +10,7 @@ use std::{
 use jiff::Timestamp;
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder},
+    encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, MetricEncoder},
     metrics::MetricType,
     registry::Unit,
 };
@@ -109,7 +109,7 @@ impl Collector for Objects {
             MetricType::Gauge,
         )?;
         for ((ready, reason), count) in lines {
-            series(&mut gauge, [("ready", ready.as_str()), ("reason", &reason.to_string())], count)?;
+            series(&mut gauge, &[("ready", ready.as_str()), ("reason", &reason.to_string())], &count)?;
         }
         let mut gauge = encoder.encode_descriptor(
             "lines_not_ready_since_timestamp",
@@ -118,7 +118,7 @@ impl Collector for Objects {
             MetricType::Gauge,
         )?;
         for (reason, since) in oldest {
-            series(&mut gauge, [("reason", reason.to_string())], since)?;
+            series(&mut gauge, &[("reason", reason.to_string())], &since)?;
         }
 
         let workspaces = &known.workspaces;
@@ -130,7 +130,7 @@ impl Collector for Objects {
         )?;
         for (name, workspace) in workspaces {
             let labels = [("workspace", name.as_str()), ("reason", &workspace.reason.to_string())];
-            series(&mut gauge, labels, i64::from(workspace.ready == Truth::True))?;
+            series(&mut gauge, &labels, &i64::from(workspace.ready == Truth::True))?;
         }
         let mut gauge = encoder.encode_descriptor(
             "workspace_last_look_timestamp",
@@ -140,7 +140,7 @@ impl Collector for Objects {
         )?;
         for (name, workspace) in workspaces {
             if let Some(looked) = workspace.looked {
-                series(&mut gauge, [("workspace", name.as_str())], looked)?;
+                series(&mut gauge, &[("workspace", name.as_str())], &looked)?;
             }
         }
         let mut gauge = encoder.encode_descriptor(
@@ -150,16 +150,12 @@ impl Collector for Objects {
             MetricType::Gauge,
         )?;
         for (name, workspace) in workspaces {
-            series(&mut gauge, [("workspace", name.as_str())], workspace.sync_interval.as_secs_f64())?;
+            series(&mut gauge, &[("workspace", name.as_str())], &workspace.sync_interval.as_secs_f64())?;
         }
         Ok(())
     }
 }
 
-fn series(
-    gauge: &mut MetricEncoder<'_>,
-    labels: impl EncodeLabelSet,
-    value: impl prometheus_client::encoding::EncodeGaugeValue,
-) -> fmt::Result {
-    gauge.encode_family(&labels)?.encode_gauge(&value)
+fn series(gauge: &mut MetricEncoder<'_>, labels: &impl EncodeLabelSet, value: &impl EncodeGaugeValue) -> fmt::Result {
+    gauge.encode_family(labels)?.encode_gauge(value)
 }

@@ -40,7 +40,7 @@ fn object<'a>(objects: &'a [Value], kind: &str, suffix: &str) -> &'a Value {
     only
 }
 
-/// A folder with the definitions of ServiceMonitor and PrometheusRule.
+/// A folder with the definitions of the two kinds.
 fn definitions() -> PathBuf {
     let mut download = Command::new("go");
     download.args(["mod", "download", "-json", PROMETHEUS_OPERATOR]).current_dir("tools/prometheus-operator");

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use serde_json::json;
 use tokio::time::{sleep, timeout};
 
 use crate::stage::{LIMIT, Operator, WORKSPACE, scenario};
