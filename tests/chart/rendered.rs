@@ -1,9 +1,12 @@
 //! What the chart renders from many values: a real API server takes it in a namespace that enforces the restricted Pod Security profile, and
 //! the operator takes its flags.
 
-use clap::Parser;
-use sarvam_operator::config::{Cli, Command};
+use std::collections::BTreeSet;
+
+use clap::{CommandFactory, Parser};
+use sarvam_operator::config::{Cli, Command, Run};
 use sarvam_testkit::control_plane::ControlPlane;
+use sarvam_testkit::helm::Helm;
 use sarvam_testkit::kubectl::{Answer, Kubectl};
 use serde_json::{Value, json};
 
@@ -133,11 +136,12 @@ fn cases() -> Vec<Case> {
             ],
         ),
         (
-            json!({"watchNamespace": "team-a", "log": {"format": "json", "level": "warn,sarvam_operator=debug"},
+            json!({"watchNamespace": "default", "log": {"format": "json", "level": "warn,sarvam_operator=debug"},
                 "http": {"address": "::", "port": 9090}, "protocol": {"callTimeout": "500ms", "doubtWindow": "500ms", "settleWindow": "0s",
                 "freezeWindow": "1m", "readLag": "24h", "missingGrace": "1h"}}),
             vec![
-                ("flags", "/--namespace", json!("team-a")),
+                ("flags", "/--namespace", json!("default")),
+                ("ClusterRoleBinding", "", Value::Null),
                 ("flags", "/--http-address", json!("[::]:9090")),
                 ("flags", "/--log-format", json!("json")),
                 ("flags", "/--read-lag", json!("24h")),
@@ -192,6 +196,11 @@ fn cases() -> Vec<Case> {
                 ("ServiceAccount", "/metadata/annotations/c", json!("d")),
             ],
         ),
+        (
+            json!({"rbac": {"secrets": [{"namespace": "kube-system", "names": ["sarvam", "sarvam-2"]}], "aggregateRoles": false}}),
+            vec![("ClusterRoleBinding", "/subjects/0/name", json!("sarvam-operator"))],
+        ),
+        (json!({"rbac": {"create": false}}), vec![("ClusterRole", "", Value::Null), ("Role", "", Value::Null)]),
         // What a chart hands down that depends on this one.
         (json!({"global": {"region": "south"}, "enabled": true}), vec![]),
     ]
@@ -230,11 +239,12 @@ async fn restricted_namespace(plane: &ControlPlane) -> String {
 }
 
 /// A Deployment is never refused for its pods, only warned of: as a pod of its own the template meets what its pods will meet.
-fn pod(deployment: &Value) -> Value {
+fn pod(deployment: &Value, namespace: &str) -> Value {
     let mut pod = deployment["spec"]["template"].clone();
     pod["apiVersion"] = json!("v1");
     pod["kind"] = json!("Pod");
     pod["metadata"]["name"] = json!("one-of-the-operator");
+    pod["metadata"]["namespace"] = json!(namespace);
     pod
 }
 
@@ -243,7 +253,7 @@ async fn the_api_server_takes_every_rendering_in_a_restricted_namespace() {
     let plane = ControlPlane::shared().await;
     let helm = plane.helm().await.unwrap();
     let namespace = restricted_namespace(plane).await;
-    let kubectl = plane.kubectl().in_namespace(&namespace);
+    let kubectl = plane.kubectl();
     for (values, found) in cases() {
         let manifest = template(&helm, &namespace, &values).await.success().unwrap();
         let objects: Vec<Value> = serde_saphyr::from_multiple(&manifest).unwrap();
@@ -254,7 +264,7 @@ async fn the_api_server_takes_every_rendering_in_a_restricted_namespace() {
 
         let mut sent: Vec<_> = manifest.split("\n---\n").map(str::to_owned).collect();
         sent.retain(|object| !NOT_SERVED.iter().any(|group| object.contains(&format!("apiVersion: {group}"))));
-        sent.push(pod(&part(&objects, "Deployment")).to_string());
+        sent.push(pod(&part(&objects, "Deployment"), &namespace).to_string());
         let answer = dry_run(&kubectl, &sent.join("\n---\n")).await;
         // A warning of the API server: a field that is deprecated, or pods that would be refused.
         assert!(answer.status.success() && answer.stderr.is_empty(), "{values}: {}", answer.stderr);
@@ -267,10 +277,10 @@ async fn a_pod_with_more_rights_is_refused() {
     let plane = ControlPlane::shared().await;
     let helm = plane.helm().await.unwrap();
     let namespace = restricted_namespace(plane).await;
-    let kubectl = plane.kubectl().in_namespace(&namespace);
+    let kubectl = plane.kubectl();
     let manifest = template(&helm, &namespace, &json!({})).await.success().unwrap();
     let objects: Vec<Value> = serde_saphyr::from_multiple(&manifest).unwrap();
-    let pod = pod(&part(&objects, "Deployment"));
+    let pod = pod(&part(&objects, "Deployment"), &namespace);
     for (pointer, field) in [
         ("/spec/securityContext", "runAsNonRoot"),
         ("/spec/securityContext", "seccompProfile"),
@@ -286,19 +296,51 @@ async fn a_pod_with_more_rights_is_refused() {
     assert_eq!(pod["spec"]["containers"][0]["securityContext"]["readOnlyRootFilesystem"], true);
 }
 
+/// The objects of these values, in a namespace of no importance.
+async fn objects(helm: &Helm, values: &Value) -> Vec<Value> {
+    let manifest = template(helm, "default", values).await.success().unwrap();
+    serde_saphyr::from_multiple(&manifest).unwrap()
+}
+
+/// What the operator makes of a command line.
+fn parsed<'a>(args: impl IntoIterator<Item = &'a str>) -> Run {
+    match Cli::try_parse_from(["sarvam-operator"].into_iter().chain(args)) {
+        Ok(Cli { command: Command::Run(run) }) => *run,
+        other => panic!("not a good command line: {other:?}"),
+    }
+}
+
+/// What it makes of that in its container.
+fn run(objects: &[Value]) -> Run {
+    let args = part(objects, "container")["args"].take();
+    parsed(args.as_array().unwrap().iter().map(|arg| arg.as_str().unwrap()))
+}
+
 #[tokio::test]
 async fn the_operator_takes_the_flags_of_every_rendering() {
     let helm = ControlPlane::shared().await.helm().await.unwrap();
+    let mut passed = BTreeSet::new();
     for (values, _) in cases() {
-        let manifest = template(&helm, "default", &values).await.success().unwrap();
-        let objects: Vec<Value> = serde_saphyr::from_multiple(&manifest).unwrap();
-        let args = part(&objects, "container")["args"].take();
-        let args = args.as_array().unwrap().iter().map(|arg| arg.as_str().unwrap().to_owned());
-        let cli = Cli::try_parse_from(["sarvam-operator".to_owned()].into_iter().chain(args));
-        let cli = cli.unwrap_or_else(|error| panic!("{values}: {error}"));
-        let Command::Run(run) = cli.command else { panic!("{values}: not the command run") };
-        run.check().unwrap_or_else(|error| panic!("{values}: {error}"));
+        let objects = objects(&helm, &values).await;
+        run(&objects).check().unwrap_or_else(|error| panic!("{values}: {error}"));
+        passed.extend(part(&objects, "flags").as_object().unwrap().keys().cloned());
     }
+    let command = Cli::command();
+    let flags = command.find_subcommand("run").unwrap().get_arguments().filter_map(|arg| arg.get_long());
+    // In a pod there is no simulator on loopback.
+    let flags: BTreeSet<_> =
+        flags.filter(|flag| *flag != "allow-http-loopback").map(|flag| format!("--{flag}")).collect();
+    assert_eq!(passed, flags, "the flags that any values lead to, and those that there are");
+}
+
+/// One fact in two places: the chart passes its own defaults, whatever the operator's are.
+#[tokio::test]
+async fn the_defaults_are_those_of_the_flags() {
+    let helm = ControlPlane::shared().await.helm().await.unwrap();
+    let rendered = run(&objects(&helm, &json!({})).await);
+    let mut defaults = parsed(["run"]);
+    defaults.lease_namespace = Some("default".to_owned());
+    assert_eq!(format!("{rendered:#?}"), format!("{defaults:#?}"));
 }
 
 #[tokio::test]

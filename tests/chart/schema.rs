@@ -1,9 +1,7 @@
-//! `values.schema.json` knows every value, is closed at every level of the chart's own, and agrees with the operator's flags.
+//! `values.schema.json` knows every value and is closed at every level of the chart's own.
 
 use std::fs;
 
-use clap::CommandFactory;
-use sarvam_operator::config::Cli;
 use serde_json::{Value, json};
 
 use crate::{CHART, default_values, leaves};
@@ -51,30 +49,4 @@ fn every_value_of_the_schema_has_a_default() {
     let unknown: Vec<_> =
         fields.filter(|name| !OF_HELM.contains(&name.as_str()) && values.get(name).is_none()).collect();
     assert!(unknown.is_empty(), "not in {CHART}/values.yaml: {unknown:?}");
-}
-
-/// One fact in two places: the chart passes each of these whatever it says.
-#[test]
-fn defaults_are_those_of_the_flags() {
-    let command = Cli::command();
-    let run = command.find_subcommand("run").unwrap();
-    let values = default_values();
-    for (flag, path) in [
-        ("remote-url", "/remote/url"),
-        ("use-proxy", "/remote/useProxy"),
-        ("call-timeout", "/protocol/callTimeout"),
-        ("doubt-window", "/protocol/doubtWindow"),
-        ("settle-window", "/protocol/settleWindow"),
-        ("freeze-window", "/protocol/freezeWindow"),
-        ("read-lag", "/protocol/readLag"),
-        ("missing-grace", "/protocol/missingGrace"),
-        ("lease-duration", "/lease/duration"),
-        ("log-format", "/log/format"),
-    ] {
-        let arg = run.get_arguments().find(|arg| arg.get_long() == Some(flag)).unwrap_or_else(|| panic!("no --{flag}"));
-        let default: Vec<_> = arg.get_default_values().iter().map(|value| value.to_string_lossy()).collect();
-        let value = values.pointer(path).unwrap_or_else(|| panic!("no value {path}"));
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        assert_eq!(value, default.concat(), "{path} and --{flag}");
-    }
 }
