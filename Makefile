@@ -47,5 +47,5 @@ control-plane:
 
 # What else the tests run, built before cargo's tests begin: a test that builds it is silent for minutes.
 programs:
-	@tools/program helm >/dev/null
+	@tools/program helm promtool >/dev/null
 	@$(if $(filter Linux,$(shell uname)),tools/image >/dev/null)

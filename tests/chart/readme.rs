@@ -11,10 +11,14 @@ use crate::{CHART, default_values, leaves};
 fn the_table_of_values_is_that_of_values_yaml() {
     let text = fs::read_to_string(format!("{CHART}/README.md")).unwrap();
     let told: Vec<_> = text.lines().filter_map(row).collect();
-    let told_once: BTreeMap<_, _> = told.iter().cloned().collect();
-    assert_eq!(told.len(), told_once.len(), "a value has two rows in {CHART}/README.md");
     let real: BTreeMap<_, _> = leaves("", &default_values()).into_iter().collect();
-    assert_eq!(told_once, real, "the table in {CHART}/README.md, and {CHART}/values.yaml");
+    for (path, default) in &told {
+        assert_eq!(real.get(path), Some(default), "{path} in {CHART}/values.yaml, and in the table");
+        let rows = told.iter().filter(|(other, _)| other == path).count();
+        assert_eq!(rows, 1, "rows of {path}");
+    }
+    let missing: Vec<_> = real.keys().filter(|path| !told.iter().any(|(other, _)| other == *path)).collect();
+    assert!(missing.is_empty(), "no row in {CHART}/README.md: {missing:?}");
 }
 
 /// A row's first two cells: a value's path and its default, which is JSON.

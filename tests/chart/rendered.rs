@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::{CHART, OLDEST, template};
 
-/// Groups whose kinds this API server does not serve: their objects are rendered and not sent.
+/// Groups whose kinds this API server does not serve: their objects are rendered and not sent. The tests in `monitoring` try them.
 const NOT_SERVED: [&str; 1] = ["monitoring.coreos.com/"];
 
 /// Values, and what comes of them: where (a kind, or what [`part`] knows), a JSON pointer into it, and what is there; null for nothing.
@@ -201,6 +201,14 @@ fn cases() -> Vec<Case> {
             vec![("ClusterRoleBinding", "/subjects/0/name", json!("sarvam-operator"))],
         ),
         (json!({"rbac": {"create": false}}), vec![("ClusterRole", "", Value::Null), ("Role", "", Value::Null)]),
+        (
+            json!({"metrics": {"serviceMonitor": {"enabled": true}, "prometheusRule": {"enabled": true}, "dashboard": {"enabled": true}}}),
+            vec![
+                ("ServiceMonitor", "/spec/endpoints/0/port", json!("metrics")),
+                ("PrometheusRule", "/metadata/name", json!("sarvam-operator")),
+                ("ConfigMap", "/metadata/labels/grafana_dashboard", json!("1")),
+            ],
+        ),
         // What a chart hands down that depends on this one.
         (json!({"global": {"region": "south"}, "enabled": true}), vec![]),
     ]
