@@ -40,6 +40,7 @@ fn cases() -> Vec<Case> {
                 ("container", "/resources/limits", json!({"memory": "128Mi"})),
                 ("pod", "/topologySpreadConstraints", Value::Null),
                 ("pod", "/volumes", Value::Null),
+                ("pod", "/enableServiceLinks", json!(false)),
                 ("flags", "/--namespace", Value::Null),
                 ("flags", "/--use-proxy", Value::Null),
                 ("flags", "/--lease-name", json!("sarvam-operator")),
