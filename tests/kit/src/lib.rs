@@ -4,6 +4,8 @@
 mod answer;
 /// A real etcd and kube-apiserver.
 pub mod control_plane;
+/// A part of this machine that a test has to itself.
+pub mod enclosure;
 /// The one error of these parts: a text for a person.
 pub mod error;
 /// A switch on the way to a server.
@@ -12,6 +14,8 @@ pub mod gate;
 pub mod helm;
 /// The real kubectl.
 pub mod kubectl;
+/// A real kubelet, with all that runs pods.
+pub mod node;
 /// Leak-, dead- and lie-seconds of a run.
 pub mod oracle;
 /// Ports that stay ours.

@@ -3,7 +3,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use tokio::net::{TcpListener, TcpSocket};
 
-/// A loopback port that stays ours while nobody listens on it.
+/// A port that stays ours while nobody listens on it.
 ///
 /// A socket that is bound but does not listen keeps the kernel from giving the port to another, refuses connections, and
 /// lets a listener with `SO_REUSEADDR` (Go sets it always) have the port beside it. So a server that is down for a while
@@ -14,9 +14,14 @@ pub struct Port {
 }
 
 impl Port {
-    /// Takes a free port.
+    /// Takes a free port of loopback.
     pub fn reserve() -> io::Result<Self> {
-        let reservation = bind((Ipv4Addr::LOCALHOST, 0).into())?;
+        Self::reserve_at(Ipv4Addr::LOCALHOST)
+    }
+
+    /// Takes a free port of an address of this machine.
+    pub fn reserve_at(address: Ipv4Addr) -> io::Result<Self> {
+        let reservation = bind((address, 0).into())?;
         Ok(Self { addr: reservation.local_addr()?, _reservation: reservation })
     }
 

@@ -74,6 +74,12 @@ impl Process {
         Ok(process)
     }
 
+    /// The program's name, without its folder.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The process id.
     #[must_use]
     pub fn pid(&self) -> u32 {

@@ -1,9 +1,10 @@
 //! A small shell waits at the other end of a pipe. The kernel closes the pipe when this process ends, however it ends;
-//! then the shell kills the child processes that are left and removes the folders.
+//! then the shell kills the child processes that are left and removes the folders and the cgroups.
 //!
 //! `PR_SET_PDEATHSIG` would not do: it fires when the *thread* that started the child ends, and a test's thread ends
 //! long before its process. `Drop` would not do: nothing drops a static, nor what a killed process held.
 
+use std::fmt::Display;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -14,11 +15,12 @@ use tempfile::TempDir;
 
 use crate::error::{Because, Error, Result};
 
-/// Takes process groups to kill in the end, one order a line; `$1` is the folder to remove.
+/// Takes process groups to kill and cgroups to remove in the end, one order a line; `$1` is the folder to remove.
 const SCRIPT: &str = r#"
 while read -r order group; do
   case $order in
     watch) groups="$groups $group" ;;
+    cgroup) cgroups="$cgroups $group" ;;
     forget)
       kept=
       for other in $groups; do [ "$other" = "$group" ] || kept="$kept $other"; done
@@ -28,6 +30,13 @@ done
 for group in $groups; do kill -s KILL -- "-$group"; done
 # A killed server may still be in its last write.
 rm -rf -- "$1" || { sleep 1; rm -rf -- "$1"; }
+for cgroup in $cgroups; do
+  for again in 1 2 3 4 5 6 7 8 9 10; do
+    # One that still has a dying process in it stays.
+    find /sys/fs/cgroup -depth -type d -path "*/$cgroup*" -exec rmdir {} + && break
+    sleep 1
+  done
+done
 "#;
 
 struct Reaper {
@@ -60,7 +69,7 @@ impl Reaper {
         REAPER.as_ref().map_err(|cause| Error::new(format!("the reaper shell could not be started: {cause}")))
     }
 
-    fn order(&self, order: &str, group: u32) -> std::io::Result<()> {
+    fn order(&self, order: &str, group: impl Display) -> std::io::Result<()> {
         let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
         orders.write_all(format!("{order} {group}\n").as_bytes())
     }
@@ -69,6 +78,11 @@ impl Reaper {
 /// Has the process group killed when this process ends.
 pub fn watch(group: u32) -> Result<()> {
     Reaper::get()?.order("watch", group).because("the reaper shell is gone")
+}
+
+/// Has the cgroups of this name, which nobody else has, removed with all below them when this process ends.
+pub fn cgroup(name: &str) -> Result<()> {
+    Reaper::get()?.order("cgroup", name).because("the reaper shell is gone")
 }
 
 /// The process group's leader has been waited for: its number may soon be another's.

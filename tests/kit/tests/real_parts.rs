@@ -307,7 +307,7 @@ async fn a_server_that_refuses_its_flags_is_quoted() {
     if on_existing_cluster() {
         return;
     }
-    let options = Options { api_server_args: vec!["--no-such-flag".to_owned()] };
+    let options = Options { api_server_args: vec!["--no-such-flag".to_owned()], ..Options::default() };
     let error = ControlPlane::start(options).await.err().unwrap().to_string();
     assert!(error.contains("kube-apiserver ended with") && error.contains("unknown flag: --no-such-flag"), "{error}");
 }

@@ -1,5 +1,6 @@
 //! Who the API server is, and who signs for service accounts.
 
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
@@ -13,7 +14,7 @@ use crate::error::{Because, Result};
 pub struct Certificates {
     /// The authority that a client trusts.
     pub ca: PathBuf,
-    /// The API server's certificate, for `127.0.0.1` and `localhost`.
+    /// The API server's certificate, for its address and `localhost`.
     pub serving: PathBuf,
     /// The key of that certificate.
     pub serving_key: PathBuf,
@@ -25,7 +26,7 @@ pub struct Certificates {
 
 impl Certificates {
     /// Makes new ones, known to nobody else.
-    pub fn issue(folder: &Path) -> Result<Self> {
+    pub fn issue(folder: &Path, address: Ipv4Addr) -> Result<Self> {
         let tried = "the control plane's certificates could not be made";
 
         let mut authority = CertificateParams::default();
@@ -34,7 +35,7 @@ impl Certificates {
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
         let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().because(tried)?).because(tried)?;
 
-        let mut server = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()]).because(tried)?;
+        let mut server = CertificateParams::new([address.to_string(), "localhost".to_owned()]).because(tried)?;
         server.distinguished_name.push(DnType::CommonName, "kube-apiserver");
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let server_key = KeyPair::generate().because(tried)?;

@@ -5,7 +5,7 @@ mod crds;
 mod kubeconfig;
 mod server;
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -26,6 +26,7 @@ use crate::kubectl::Kubectl;
 use crate::program::program;
 use crate::reaper;
 use audit::Request;
+use certificates::Certificates;
 use server::Servers;
 
 /// How long the API server may take to get ready; 3 s on an idle machine, much more on a crowded one.
@@ -35,14 +36,24 @@ const PROBE_LIMIT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(50);
 
 /// What may differ from one control plane to another. Ignored with `USE_EXISTING_CLUSTER=true`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// More flags for kube-apiserver, such as `--audit-log-path=…`.
     pub api_server_args: Vec<String>,
+    /// Where the API server listens: an address of this machine, loopback unless pods must reach it.
+    pub address: Ipv4Addr,
+    /// Whether a controller manager will run. The API server then asks for the service accounts that it makes.
+    pub controllers: bool,
 }
 
-/// A real etcd and a real kube-apiserver on loopback, with RBAC, and no controllers: nothing collects garbage, and a deleted
-/// namespace stays `Terminating`.
+impl Default for Options {
+    fn default() -> Self {
+        Self { api_server_args: Vec::new(), address: Ipv4Addr::LOCALHOST, controllers: false }
+    }
+}
+
+/// A real etcd and a real kube-apiserver on loopback, with RBAC, and no controllers unless a [node](crate::node) brings them: nothing
+/// collects garbage, and a deleted namespace stays `Terminating`.
 ///
 /// With `USE_EXISTING_CLUSTER=true` it is the cluster of the current kubeconfig instead; nothing is started or stopped then.
 ///
@@ -107,6 +118,14 @@ impl ControlPlane {
     #[must_use]
     pub fn client(&self) -> Client {
         Client::try_from(self.config.clone()).expect("a client was made from this configuration when it started")
+    }
+
+    /// The same, but a refusal that another try may not meet is an error too: an eviction that a budget holds up, for example.
+    #[must_use]
+    pub fn client_that_asks_once(&self) -> Client {
+        let mut config = self.config.clone();
+        config.default_retry = false;
+        Client::try_from(config).expect("a client was made from this configuration when it started")
     }
 
     /// The kubeconfig with all rights.
@@ -210,9 +229,14 @@ impl ControlPlane {
         self.ready().await
     }
 
+    /// What signs for the API server and for service accounts. Fails with `USE_EXISTING_CLUSTER=true`.
+    pub(crate) fn certificates(&self) -> Result<&Certificates> {
+        Ok(&self.servers()?.certificates)
+    }
+
     fn servers(&self) -> Result<&Servers> {
         self.servers.as_ref().ok_or_else(|| {
-            Error::new("this test stops a server of the control plane, which it may not do to the cluster of USE_EXISTING_CLUSTER=true: unset it")
+            Error::new("this test needs a control plane of its own to stop or to add to, which the cluster of USE_EXISTING_CLUSTER=true is not: unset it")
         })
     }
 

@@ -1,6 +1,7 @@
 //! The two servers as processes that can be killed and started again.
 
 use std::fmt::Write;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -21,6 +22,7 @@ pub struct Servers {
     pub api_server: Server,
     pub etcd: Server,
     pub audit: Audit,
+    pub certificates: Certificates,
 }
 
 /// One program with its port; the port is ours for as long as this lives.
@@ -34,12 +36,12 @@ pub struct Server {
 impl Servers {
     /// Starts both, and says how to get at them once they serve.
     pub fn start(binaries: &Path, folder: &Path, options: &Options) -> Result<(Self, Kubeconfig)> {
-        let certificates = Certificates::issue(folder)?;
+        let certificates = Certificates::issue(folder, options.address)?;
         let tokens = folder.join("tokens.csv");
         std::fs::write(&tokens, format!("{ADMIN_TOKEN},admin,admin,system:masters\n")).because(tokens.display())?;
         let audit = Audit::new(folder)?;
 
-        let etcd = Server::new(binaries.join("etcd"))?;
+        let etcd = Server::new(binaries.join("etcd"), Ipv4Addr::LOCALHOST)?;
         let etcd_url = format!("http://{}", etcd.port.addr());
         let etcd = etcd.with_args([
             format!("--data-dir={}", folder.join("etcd").display()),
@@ -52,15 +54,15 @@ impl Servers {
             "--unsafe-no-fsync".to_owned(),
         ]);
 
-        let api_server = Server::new(binaries.join("kube-apiserver"))?;
+        let api_server = Server::new(binaries.join("kube-apiserver"), options.address)?;
         let port = api_server.port.addr().port();
         let api_server = api_server
             .with_args([
                 format!("--etcd-servers={etcd_url}"),
-                "--bind-address=127.0.0.1".to_owned(),
+                format!("--bind-address={}", options.address),
                 format!("--secure-port={port}"),
                 // Given, or it looks for a network interface that leads out.
-                "--advertise-address=127.0.0.1".to_owned(),
+                format!("--advertise-address={}", options.address),
                 // An endpoint on loopback would be refused, and nobody looks for one.
                 "--endpoint-reconciler-type=none".to_owned(),
                 "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
@@ -71,16 +73,17 @@ impl Servers {
                 "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
                 format!("--service-account-key-file={}", certificates.service_account_public_key.display()),
                 format!("--service-account-signing-key-file={}", certificates.service_account_key.display()),
-                // No controller makes the default service accounts that this plugin asks for.
-                "--disable-admission-plugins=ServiceAccount".to_owned(),
             ])
             .with_args(audit.args())
+            // The plugin asks for service accounts that a controller makes.
+            .with_args((!options.controllers).then(|| "--disable-admission-plugins=ServiceAccount".to_owned()))
             .with_args(options.api_server_args.clone());
 
         let url = format!("https://{}", api_server.port.addr());
         etcd.start()?;
         api_server.start()?;
-        Ok((Self { api_server, etcd, audit }, kubeconfig::new(&url, &certificates.ca, ADMIN_TOKEN)))
+        let access = kubeconfig::new(&url, &certificates.ca, ADMIN_TOKEN);
+        Ok((Self { api_server, etcd, audit, certificates }, access))
     }
 
     /// An error that quotes its log when one of them has ended by itself.
@@ -116,8 +119,8 @@ impl Servers {
 }
 
 impl Server {
-    fn new(program: PathBuf) -> Result<Self> {
-        let port = Port::reserve().because(format!("no port for {}", program.display()))?;
+    fn new(program: PathBuf, address: Ipv4Addr) -> Result<Self> {
+        let port = Port::reserve_at(address).because(format!("no port for {}", program.display()))?;
         Ok(Self { program, args: Vec::new(), process: Mutex::new(None), port })
     }
 

@@ -1,4 +1,4 @@
-//! A simulator of the remote API on a loopback port.
+//! A simulator of the remote API on a port of this machine.
 //!
 //! It speaks the calls that pause, resume, read, list, create, change and delete phone lines. Every point that the
 //! remote's documentation leaves open is a [switch](Switches); [faults](Fault) are scripted by route, line and call
@@ -38,7 +38,7 @@ mod tls;
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ const BASE_PATH: &str = "/api/app-authoring";
 /// How a simulator starts.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// A loopback address; port 0 picks a free one.
+    /// An address that is not reached from the internet: loopback, or that of a private network for pods. Port 0 picks a free one.
     pub listen: SocketAddr,
     /// `None` speaks plain HTTP.
     pub tls: Option<Tls>,
@@ -90,11 +90,12 @@ impl Simulator {
     /// Starts listening.
     ///
     /// # Errors
-    /// An address that isn't loopback, or that can't be bound.
+    /// An address of the internet, or one that can't be bound.
     pub async fn start(config: Config) -> io::Result<Self> {
-        if !config.listen.ip().is_loopback() {
+        let private = matches!(config.listen.ip(), IpAddr::V4(address) if address.is_private());
+        if !config.listen.ip().is_loopback() && !private {
             let message = format!(
-                "{} is not a loopback address: the simulator serves this machine only, use 127.0.0.1:0",
+                "{} is no address of this machine or of a private network: the simulator serves nobody else, use 127.0.0.1:0",
                 config.listen
             );
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
@@ -102,7 +103,8 @@ impl Simulator {
         let (acceptor, ca_pem) = match config.tls {
             None => (None, None),
             Some(tls) => {
-                let (acceptor, ca) = tls::acceptor(tls).map_err(|error| io::Error::other(error.to_string()))?;
+                let (acceptor, ca) =
+                    tls::acceptor(tls, config.listen.ip()).map_err(|error| io::Error::other(error.to_string()))?;
                 (Some(acceptor), Some(ca))
             }
         };

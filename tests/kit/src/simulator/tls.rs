@@ -1,5 +1,6 @@
 //! A certificate authority of the simulator's own, and a server certificate from it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
@@ -10,7 +11,7 @@ use tokio_rustls::TlsAcceptor;
 /// What the server's certificate says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tls {
-    /// Good for `localhost` and `127.0.0.1`.
+    /// Good for `localhost` and the address that the simulator listens on.
     Valid,
     /// The same, but run out in 2021.
     Expired,
@@ -19,7 +20,7 @@ pub enum Tls {
 }
 
 /// Makes the authority and the server's end; returns the authority's certificate as PEM.
-pub(super) fn acceptor(tls: Tls) -> Result<(TlsAcceptor, String), Box<dyn std::error::Error>> {
+pub(super) fn acceptor(tls: Tls, address: IpAddr) -> Result<(TlsAcceptor, String), Box<dyn std::error::Error>> {
     let mut authority = CertificateParams::new(Vec::new())?;
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let name = "sarvam-simulator CA";
@@ -27,7 +28,7 @@ pub(super) fn acceptor(tls: Tls) -> Result<(TlsAcceptor, String), Box<dyn std::e
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
 
     let names = match tls {
-        Tls::Valid | Tls::Expired => vec!["localhost".to_owned(), "127.0.0.1".to_owned()],
+        Tls::Valid | Tls::Expired => vec!["localhost".to_owned(), address.to_string()],
         Tls::OtherHost => vec!["other-host.invalid".to_owned()],
     };
     let mut server = CertificateParams::new(names)?;

@@ -29,7 +29,7 @@ struct Args {
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
-    run(&args).await.unwrap_or_else(|error| {
+    Box::pin(run(&args)).await.unwrap_or_else(|error| {
         eprintln!("\nsarvam-demo: {error}");
         ExitCode::FAILURE
     })

@@ -1,0 +1,180 @@
+//! The lines at the simulated remote, the objects that ask for them, and the judge.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use kube::ResourceExt;
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use sarvam_testkit::error::{Because, Error, Result};
+use sarvam_testkit::kubectl::Kubectl;
+use sarvam_testkit::oracle::{Asks, Edit, judge};
+use sarvam_testkit::simulator::{Config, Line, LineState, Route, Simulator, Tls};
+use sarvam_testkit::watch::Watch;
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::cluster::Cluster;
+use crate::say;
+
+pub const COUNT: usize = 5;
+const ORG: &str = "org-1";
+const WORKSPACE: &str = "ws-1";
+const KEY: &str = "a-key-of-the-simulator";
+/// How fast lines are edited while something else goes on.
+const PACE: Duration = Duration::from_millis(250);
+
+/// What a user applies first.
+const BEFORE: &str = "
+apiVersion: v1
+kind: Secret
+metadata: {name: sarvam}
+stringData: {api-key: a-key-of-the-simulator}
+---
+apiVersion: agents.sarvam.ai/v1alpha1
+kind: Workspace
+metadata: {name: production}
+spec:
+  orgID: org-1
+  workspaceID: ws-1
+  apiKeySecretRef: {name: sarvam, key: api-key}
+  syncInterval: 10s
+";
+
+pub struct Lines {
+    pub remote: Simulator,
+    objects: Api<DynamicObject>,
+    kubectl: Kubectl,
+    watch: Watch,
+    edits: Mutex<Vec<Edit>>,
+    /// Whether each line is to be paused, by its number.
+    asked: Mutex<[bool; COUNT]>,
+}
+
+impl Lines {
+    /// Lines that all answer calls, and no object yet.
+    pub async fn new(cluster: &Cluster) -> Result<Self> {
+        let listen = SocketAddr::from((cluster.address, 0));
+        let config = Config { listen, tls: Some(Tls::Valid), ..Config::default() };
+        let remote = Simulator::start(config).await.because("the simulator could not be started")?;
+        remote.add_key(ORG, WORKSPACE, "first", KEY);
+        (0..COUNT).for_each(|n| remote.add_line(ORG, WORKSPACE, Line::new(id(n))));
+
+        let namespace = cluster.namespace("lines", "pod-security.kubernetes.io/enforce=restricted").await?;
+        let kind = GroupVersionKind::gvk("agents.sarvam.ai", "v1alpha1", "Deployment");
+        let resource = ApiResource::from_gvk_with_plural(&kind, "deployments");
+        Ok(Self {
+            remote,
+            objects: Api::namespaced_with(cluster.plane.client(), &namespace, &resource),
+            kubectl: cluster.plane.kubectl().in_namespace(&namespace),
+            watch: Watch::start(cluster.plane.client(), &namespace),
+            edits: Mutex::default(),
+            asked: Mutex::default(),
+        })
+    }
+
+    /// Creates the Secret, the Workspace and an object for each line.
+    pub async fn create(&self) -> Result<()> {
+        self.kubectl.run_with_input(&["apply", "-f", "-"], BEFORE).await?.success()?;
+        for n in 0..COUNT {
+            self.ask(n, n % 2 == 0).await?;
+        }
+        Ok(())
+    }
+
+    /// Creates or edits a line's object.
+    pub async fn ask(&self, n: usize, paused: bool) -> Result<()> {
+        let name = name(n);
+        let line = id(n);
+        let object = json!({
+            "apiVersion": "agents.sarvam.ai/v1alpha1",
+            "kind": "Deployment",
+            "metadata": {"name": name},
+            "spec": {"workspaceRef": {"name": "production"}, "deploymentID": line, "paused": paused},
+        });
+        let at = Instant::now();
+        let params = PatchParams::apply("e2e").validation_strict();
+        let object = self.objects.patch(&name, &params, &Patch::Apply(object)).await.because(&name)?;
+        let asks = if paused { Asks::Paused } else { Asks::Active };
+        let (uid, generation) = (object.uid().unwrap_or_default(), object.metadata.generation.unwrap_or_default());
+        lock(&self.edits).push(Edit { at, uid, generation, line, asks });
+        lock(&self.asked)[n] = paused;
+        Ok(())
+    }
+
+    /// Edits one line after the other until `other` is done.
+    pub async fn edited_while(&self, other: impl Future<Output = Result<()>>) -> Result<()> {
+        let done = Cell::new(false);
+        let other = async {
+            let result = other.await;
+            done.set(true);
+            result
+        };
+        // Not stopped in the middle: an edit that was sent is one that the judge must know.
+        let editing = async {
+            let mut edits = 0;
+            while !done.get() {
+                let n = edits % COUNT;
+                let paused = lock(&self.asked)[n];
+                self.ask(n, !paused).await?;
+                edits += 1;
+                sleep(PACE).await;
+            }
+            Ok(edits)
+        };
+        let (other, edits) = tokio::join!(other, editing);
+        other?;
+        say!("  done, with {} edits meanwhile", edits?);
+        Ok(())
+    }
+
+    /// Waits until the first line is Ready.
+    pub async fn first_ready(&self) -> Result<()> {
+        self.wait(&format!("sdep/{}", name(0))).await
+    }
+
+    /// Waits until every object is Ready. Fails unless each line truly is as asked then and no status has ever lied.
+    pub async fn are_right(&self) -> Result<()> {
+        let began = Instant::now();
+        self.wait("sdep,swks").await?;
+        let waited = began.elapsed().as_secs_f64();
+        for (n, paused) in lock(&self.asked).into_iter().enumerate() {
+            let asked = if paused { LineState::Paused } else { LineState::Active };
+            let state = self.remote.line(&id(n)).map(|line| line.status);
+            if state != Some(asked) {
+                return Err(Error::new(format!("{} is Ready, asks for {asked:?}, and its line is {state:?}", name(n))));
+            }
+        }
+        let verdict = judge(&lock(&self.edits), &self.watch.claims(), &self.remote.history(), Instant::now());
+        if !verdict.lie.0.is_empty() {
+            return Err(Error::new(format!("a status claimed what was not so\n{verdict}")));
+        }
+        say!("  every object is right after {waited:.1} s");
+        Ok(())
+    }
+
+    /// How many calls to pause or to resume a line have come.
+    pub fn status_calls(&self) -> usize {
+        self.remote.calls(Route::Status)
+    }
+
+    /// kubectl itself holds a condition against the object's generation.
+    async fn wait(&self, what: &str) -> Result<()> {
+        let all = if what.contains('/') { &[][..] } else { &["--all"] };
+        let args = [&["wait", "--for=condition=Ready", what, "--timeout=180s"], all].concat();
+        self.kubectl.run(&args).await?.success().map(|_| ())
+    }
+}
+
+fn name(n: usize) -> String {
+    format!("line-{n}")
+}
+
+fn id(n: usize) -> String {
+    format!("dep-{n}")
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,3 @@
+module sarvam-operator/tools/pause
+
+go 1.25
