@@ -83,7 +83,7 @@ impl Lines {
         Ok(())
     }
 
-    /// Creates or edits a line's object.
+    /// Creates or edits a line's object. Fails when it should be there and isn't.
     pub async fn ask(&self, n: usize, paused: bool) -> Result<()> {
         let name = name(n);
         let line = id(n);
@@ -98,9 +98,19 @@ impl Lines {
         let object = self.objects.patch(&name, &params, &Patch::Apply(object)).await.because(&name)?;
         let asks = if paused { Asks::Paused } else { Asks::Active };
         let (uid, generation) = (object.uid().unwrap_or_default(), object.metadata.generation.unwrap_or_default());
-        lock(&self.edits).push(Edit { at, uid, generation, line, asks });
+        let mut edits = lock(&self.edits);
+        if edits.iter().any(|earlier| earlier.line == line && earlier.uid != uid) {
+            return Err(Error::new(format!("{name} was not kept: this edit made it anew")));
+        }
+        edits.push(Edit { at, uid, generation, line, asks });
         lock(&self.asked)[n] = paused;
         Ok(())
+    }
+
+    /// Asks for the opposite of what is asked now.
+    pub async fn flip(&self, n: usize) -> Result<()> {
+        let paused = lock(&self.asked)[n];
+        self.ask(n, !paused).await
     }
 
     /// Edits one line after the other until `other` is done.
@@ -115,9 +125,7 @@ impl Lines {
         let editing = async {
             let mut edits = 0;
             while !done.get() {
-                let n = edits % COUNT;
-                let paused = lock(&self.asked)[n];
-                self.ask(n, !paused).await?;
+                self.flip(edits % COUNT).await?;
                 edits += 1;
                 sleep(PACE).await;
             }
