@@ -235,7 +235,8 @@ fn part(objects: &[Value], name: &str) -> Value {
 
 /// Has the API server check objects and admit them, and not keep them.
 async fn dry_run(kubectl: &Kubectl, objects: &str) -> Answer {
-    let args = ["apply", "--dry-run=server", "--validate=strict", "-f", "-"];
+    // Server-side, because a client-side apply of what is there already may warn of that.
+    let args = ["apply", "--dry-run=server", "--validate=strict", "--server-side", "--force-conflicts", "-f", "-"];
     kubectl.run_with_input(&args, objects).await.unwrap()
 }
 
