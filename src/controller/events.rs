@@ -28,7 +28,7 @@ impl Events {
     }
 
     /// Tells of `now`, where it is news after `before` (the reason that stood).
-    pub fn transition(&self, object: ObjectReference, before: Option<&str>, now: &Conditions, named: Option<&str>) {
+    pub fn transition(&self, mut object: ObjectReference, before: Option<&str>, now: &Conditions, named: Option<&str>) {
         let passing = matches!(now.reason, Reason::Pending | Reason::Progressing | Reason::AwaitingConfirmation);
         let reason = named.map_or_else(|| now.reason.to_string(), ToOwned::to_owned);
         if passing || before == Some(now.reason.to_string().as_str()) {
@@ -42,6 +42,8 @@ impl Events {
             note: Some(now.message[..now.message.floor_char_boundary(NOTE_MAX)].to_owned()),
             secondary: None,
         };
+        // The recorder compares whole references: with this, a repeat would be no repeat, and each an Event of its own.
+        object.resource_version = None;
         let recorder = self.recorder.clone();
         tokio::spawn(async move {
             if let Err(error) = in_time(recorder.publish(&event, &object)).await {
