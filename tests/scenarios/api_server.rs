@@ -14,8 +14,7 @@ const TEMPTATION: Duration = Duration::from_secs(3);
 
 async fn away_for_longer_than_the_lease(stage: &Stage, shut: impl AsyncFn(&Gate)) {
     let gate = Gate::open(stage.plane().api_server().unwrap()).unwrap();
-    let kubeconfig = stage.plane().kubeconfig_at(&format!("https://{}", gate.addr()), None).unwrap();
-    let operator = stage.launch(Launch::default().kubeconfig(kubeconfig));
+    let operator = stage.launch(Launch::default().kubeconfig(stage.kubeconfig_at(gate.addr())));
     stage.line("dep-edited");
     stage.line("dep-drifting");
     stage.apply("edited", "dep-edited", true).await;

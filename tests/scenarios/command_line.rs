@@ -107,9 +107,12 @@ async fn a_control_plane_that_is_of_no_use_is_told_in_one_sentence() {
         return;
     }
     let plane = ControlPlane::start(Options::default()).await.unwrap();
-    let sentence = start(plane.kubeconfig().as_os_str()).await;
+    // What is asked at the start, everybody may ask.
+    let token = plane.service_account("default", "nobody").await.unwrap();
+    let kubeconfig = plane.kubeconfig_at(&format!("https://{}", plane.api_server().unwrap()), Some(&token)).unwrap();
+    let sentence = start(kubeconfig.as_os_str()).await;
     assert!(sentence.contains("CustomResourceDefinitions") && sentence.contains("kubectl apply"), "{sentence}");
     plane.stop_api_server().unwrap();
-    let sentence = start(plane.kubeconfig().as_os_str()).await;
+    let sentence = start(kubeconfig.as_os_str()).await;
     assert!(sentence.contains("KUBECONFIG") && sentence.contains("can't be asked"), "{sentence}");
 }

@@ -3,10 +3,13 @@
 mod leaks;
 mod operator;
 mod recorder;
+pub mod rights;
 mod rules;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,12 +28,16 @@ use sarvam_testkit::watch::Watch;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-pub use operator::{LEASE, Launch, Operator};
+pub use operator::{Launch, Operator};
 pub use recorder::{Kind, verdict};
 use recorder::{Recorder, resource};
+use rights::{Install, RELEASE, Right};
 
 /// How long anything may take on a crowded machine. A scenario that needs it all has failed.
 pub const LIMIT: Duration = Duration::from_secs(90);
+
+/// How the API server begins to say, to a user, what that user may not do.
+const REFUSED: &str = "forbidden: User ";
 
 /// The remote workspace of every scenario.
 pub const ORG: &str = "org-1";
@@ -54,7 +61,7 @@ pub struct Setup {
     sync_interval: String,
     with_secret: bool,
     with_workspace: bool,
-    own_control_plane: bool,
+    install: Install,
     remote: Config,
 }
 
@@ -66,7 +73,7 @@ impl Setup {
             sync_interval: "1s".to_owned(),
             with_secret: true,
             with_workspace: true,
-            own_control_plane: false,
+            install: Install::default(),
             remote: Config::default(),
         }
     }
@@ -89,9 +96,16 @@ impl Setup {
         self
     }
 
-    /// On a control plane whose servers may be killed. Not played with `USE_EXISTING_CLUSTER=true`.
+    /// On a control plane whose servers may be killed. As nobody else has objects there, its operators watch all namespaces.
+    /// Not played with `USE_EXISTING_CLUSTER=true`.
     pub fn own_control_plane(mut self) -> Self {
-        self.own_control_plane = true;
+        self.install.all_namespaces = true;
+        self
+    }
+
+    /// With operators that may read any Secret where they watch, not only the one of the stage by its name.
+    pub fn any_secret(mut self) -> Self {
+        self.install.any_secret = true;
         self
     }
 
@@ -103,7 +117,7 @@ impl Setup {
 
     /// Plays a scenario and judges it. When it fails, what its operators wrote is kept in a file.
     pub async fn play(self, play: impl AsyncFnOnce(&Stage)) {
-        if self.own_control_plane && std::env::var("USE_EXISTING_CLUSTER").as_deref() == Ok("true") {
+        if self.install.all_namespaces && std::env::var("USE_EXISTING_CLUSTER").as_deref() == Ok("true") {
             return;
         }
         let stage = Stage::set(self).await;
@@ -126,6 +140,11 @@ pub struct Stage {
     pub remote: Simulator,
     /// Where its objects are.
     pub namespace: String,
+    /// Where its operators live: their service account and their Lease.
+    home: String,
+    /// What the chart grants that service account, and its token.
+    rights: Vec<Right>,
+    token: String,
     plane: Plane,
     client: Client,
     watch: Watch,
@@ -175,18 +194,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Stage {
     async fn set(setup: Setup) -> Self {
-        let plane = Plane::start(setup.own_control_plane).await;
-        let (namespace, client) = {
-            let plane = plane.get();
-            (plane.namespace(&setup.name).await.unwrap(), plane.client())
-        };
+        let plane = Plane::start(setup.install.all_namespaces).await;
+        let client = plane.get().client();
+        let namespace = plane.get().namespace(&setup.name).await.unwrap();
+        let home = plane.get().namespace(&format!("{}-home", setup.name)).await.unwrap();
+        let token = plane.get().service_account(&home, RELEASE).await.unwrap();
         let stage = Self {
+            rights: rights::grant(plane.get(), setup.install, &home, &namespace).await,
             remote: Simulator::start(setup.remote).await.unwrap(),
             watch: Watch::start(client.clone(), &namespace),
             recorder: Recorder::start(&client, &namespace),
             name: setup.name,
             sync_interval: setup.sync_interval,
             namespace,
+            home,
+            token,
             plane,
             client,
             edits: Mutex::default(),
@@ -230,14 +252,39 @@ impl Stage {
     /// Starts an operator in another way.
     pub fn launch(&self, launch: Launch) -> Arc<Operator> {
         let url = self.remote.url();
-        let operator = Arc::new(launch.start(&url, &self.namespace, self.plane().kubeconfig()));
+        let mut flags = vec![("--remote-url", url.as_str()), ("--lease-namespace", &self.home)];
+        if matches!(self.plane, Plane::Shared(_)) {
+            flags.push(("--namespace", &self.namespace));
+        }
+        let address = self.plane().api_server().unwrap();
+        let operator = Arc::new(launch.start(&self.kubeconfig_at(address), &flags));
         lock(&self.operators).push(Arc::clone(&operator));
         operator
     }
 
+    /// A kubeconfig of the operators' service account, by way of this address.
+    pub fn kubeconfig_at(&self, address: SocketAddr) -> PathBuf {
+        self.plane().kubeconfig_at(&format!("https://{address}"), Some(&self.token)).unwrap()
+    }
+
     /// The Lease, where there is one.
     pub async fn lease(&self) -> Option<Lease> {
-        Api::<Lease>::namespaced(self.client(), &self.namespace).get_opt(LEASE).await.unwrap()
+        Api::<Lease>::namespaced(self.client(), &self.home).get_opt(RELEASE).await.unwrap()
+    }
+
+    /// Waits until the operators have used everything that the chart grants them. Nothing is known of that with
+    /// `USE_EXISTING_CLUSTER=true`.
+    pub async fn every_right_is_used(&self) {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let requests = self.plane().requests(&self.home, RELEASE).unwrap();
+            let unused = rights::unused(&self.rights, &requests);
+            if unused.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "the chart grants what nobody has used after {LIMIT:?}: {unused:#?}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     // Keys.
@@ -514,6 +561,7 @@ impl Stage {
             told.push((format!("the output of operator {number}"), operator.output()));
             told.push((format!("the metrics of operator {number}"), metrics));
         }
+        self.judge_rights(&operators);
         for object in self.recorder.all() {
             rules::check(&object);
             told.push(("an object".to_owned(), object.to_string()));
@@ -528,6 +576,24 @@ impl Stage {
         let secrets = lock(&self.secrets).clone();
         for (place, text) in told {
             leaks::check(&secrets, &place, &text);
+        }
+    }
+
+    /// The operators asked for nothing that the chart does not grant, and were refused nothing.
+    fn judge_rights(&self, operators: &[Arc<Operator>]) {
+        let requests = self.plane().requests(&self.home, RELEASE).unwrap();
+        let beyond = rights::beyond(&self.rights, &requests);
+        assert!(beyond.is_empty(), "the operators asked for what the chart does not grant: {beyond:#?}");
+        // An API server that has just started refuses everybody until it knows the roles.
+        if self.recorder.has_gaps() {
+            return;
+        }
+        let refused = rights::refused(&requests);
+        assert!(refused.is_empty(), "the operators were refused: {refused:#?}");
+        for (number, operator) in operators.iter().enumerate() {
+            let output = operator.output();
+            let refused = output.lines().find(|line| line.contains(REFUSED));
+            assert_eq!(refused, None, "operator {number} was refused");
         }
     }
 

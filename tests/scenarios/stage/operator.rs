@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use sarvam_testkit::process::{Process, Signal};
 
-use super::LIMIT;
+use super::{LIMIT, RELEASE};
 
-/// The Lease of every scenario's operators, in the scenario's own namespace.
-pub const LEASE: &str = "sarvam-operator";
 /// The longest wait for an answer on the operator's own port.
 const HTTP_LIMIT: Duration = Duration::from_secs(10);
 
@@ -24,7 +22,7 @@ pub struct Launch {
 impl Default for Launch {
     fn default() -> Self {
         let flags = [
-            ("--lease-name", LEASE),
+            ("--lease-name", RELEASE),
             ("--lease-duration", "3s"),
             ("--call-timeout", "1s"),
             ("--doubt-window", "3s"),
@@ -60,9 +58,10 @@ impl Launch {
         self
     }
 
-    pub(super) fn start(mut self, url: &str, namespace: &str, kubeconfig: &Path) -> Operator {
-        for (flag, value) in [("--remote-url", url), ("--namespace", namespace), ("--lease-namespace", namespace)] {
-            self.flags.entry(flag.to_owned()).or_insert_with(|| Some(value.to_owned()));
+    /// With this kubeconfig and these flags, where it has none of its own.
+    pub(super) fn start(mut self, kubeconfig: &Path, flags: &[(&str, &str)]) -> Operator {
+        for (flag, value) in flags {
+            self.flags.entry((*flag).to_owned()).or_insert_with(|| Some((*value).to_owned()));
         }
         let mut args = vec!["run".to_owned()];
         for (flag, value) in self.flags {

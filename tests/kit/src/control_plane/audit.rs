@@ -44,7 +44,7 @@ pub struct Resource {
 }
 
 /// The log and the policy that fills it.
-pub struct Audit {
+pub(super) struct Audit {
     policy: PathBuf,
     log: PathBuf,
 }
