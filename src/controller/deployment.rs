@@ -455,7 +455,7 @@ impl Follower {
 
     /// The word for an Event about reaching `verdict`, where it says more than the reason.
     fn name_event(&mut self, verdict: Verdict) -> Option<&'static str> {
-        if verdict == Verdict::Drifted {
+        if matches!(verdict, Verdict::Drifted | Verdict::Contended) {
             self.drifted = true;
         }
         if verdict != Verdict::Synced {

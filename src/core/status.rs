@@ -76,6 +76,8 @@ pub enum Verdict {
     Reported,
     /// Somebody else changed the line, and it is being put right.
     Drifted,
+    /// Somebody else changes the line again and again, so the next correction waits.
+    Contended,
     /// The remote doesn't say whether the line answers.
     StateUnknown,
     /// Calls go wrong.
@@ -143,6 +145,7 @@ pub enum Reason {
     Suspended,
     DriftDetected,
     DriftReported,
+    RemoteContended,
     RemoteStateUnknown,
     RemoteUnavailable,
     RateLimited,
@@ -165,7 +168,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Pending,
         Self::Progressing,
         Self::AwaitingConfirmation,
@@ -173,6 +176,7 @@ impl Reason {
         Self::Suspended,
         Self::DriftDetected,
         Self::DriftReported,
+        Self::RemoteContended,
         Self::RemoteStateUnknown,
         Self::RemoteUnavailable,
         Self::RateLimited,
@@ -297,6 +301,12 @@ impl Verdict {
             Self::Drifted => {
                 (T::False, Reason::DriftDetected, P::Reconciling, format!("{} Putting it right.", differs()))
             }
+            Self::Contended => (
+                T::False,
+                Reason::RemoteContended,
+                P::Reconciling,
+                format!("{} It has been changed back again and again, so the next correction waits, each time longer. Find who else decides about this line: another cluster, a script, a person; or set spec.driftPolicy to Report.", differs()),
+            ),
             Self::StateUnknown => (
                 T::Unknown,
                 Reason::RemoteStateUnknown,

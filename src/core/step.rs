@@ -121,6 +121,16 @@ struct Failing {
     stalled: bool,
 }
 
+/// How often in a row somebody else has changed the line back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Contest {
+    rounds: u8,
+    /// When the last round began.
+    at: Time,
+    /// The correction of the last round waits until then.
+    until: Time,
+}
+
 /// Something that wants a call to the remote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Due {
@@ -161,6 +171,7 @@ pub struct Memory {
     look_at: Time,
     /// No correction goes out before.
     hold: Time,
+    contest: Contest,
     failing: Option<Failing>,
     failures: u8,
     panicked: bool,
@@ -296,6 +307,7 @@ impl Memory {
             seen: None,
             look_at: Time(0),
             hold: Time(0),
+            contest: Contest::default(),
             failing: None,
             failures: 0,
             panicked: false,
@@ -396,6 +408,7 @@ impl Memory {
             self.settling = None;
             self.look_at = now;
             self.hold = now;
+            self.contest = Contest::default();
         }
         self.told = None;
         self.newest = self.newest.max(object.version);
@@ -438,6 +451,9 @@ impl Memory {
             }
             return;
         }
+        if object.claims {
+            self.contend(settings, now);
+        }
         match self.settling {
             // The remote accepted the call and may need a moment to show it: look again, ever less often.
             Some((action, until)) if action == wanted && until > now => {
@@ -459,6 +475,16 @@ impl Memory {
         }
         // Looks go on while calls are held back: an earlier one may show late, or somebody else put it right.
         self.look_at = self.hold.max(now).min(now + settings.sync);
+    }
+
+    /// Somebody else changed a line that was as asked. Where that goes on, corrections wait ever longer: two writers that
+    /// both insist would otherwise switch the line back and forth as fast as they can.
+    fn contend(&mut self, settings: &Settings, now: Time) {
+        let Contest { rounds, at, .. } = self.contest;
+        let goes_on = rounds > 0 && now < at + CALM;
+        let rounds = if goes_on { rounds.saturating_add(1) } else { 1 };
+        self.contest = Contest { rounds, at: now, until: now + backoff(settings, rounds.saturating_sub(1)) };
+        self.hold = self.hold.max(self.contest.until);
     }
 
     fn fail(&mut self, settings: &Settings, now: Time, trouble: Trouble, not_before: Option<Time>) {
@@ -640,6 +666,7 @@ impl Memory {
                 Mode::Suspend => Verdict::Suspended { differs: true },
                 Mode::Report => Verdict::Reported,
                 Mode::Correct if seen.state == State::Unknown && self.settling.is_none() => Verdict::StateUnknown,
+                Mode::Correct if self.contest.until > now => Verdict::Contended,
                 Mode::Correct if self.told == Some(Verdict::Drifted) => Verdict::Drifted,
                 Mode::Correct => Verdict::Acting(action),
             }
@@ -671,6 +698,9 @@ impl Failing {
 
 /// How far apart two looks must find nothing before a line counts as not there.
 const NOT_FOUND_GRACE: Duration = Duration::from_secs(30);
+
+/// How long a line must stay as asked until a change of it counts as the first again.
+const CALM: Duration = Duration::from_mins(15);
 
 /// How long a key may be refused before that counts as lasting.
 pub const CREDENTIALS_GRACE: Duration = Duration::from_mins(1);

@@ -1,5 +1,7 @@
 //! Somebody else changes a line; and what `suspend` and `driftPolicy` make of it.
 
+use std::time::{Duration, Instant};
+
 use sarvam_testkit::simulator::{Action, LineState};
 use serde_json::{Value, json};
 
@@ -35,6 +37,36 @@ async fn a_change_at_the_dashboard_is_put_right_and_told() {
         for reason in ["DriftDetected", "DriftCorrected"] {
             assert!(reasons.iter().any(|told| told == reason), "no event {reason}: {reasons:?}");
         }
+    })
+    .await;
+}
+
+/// Two writers that both insist: the operator's corrections come ever later, and it says so.
+#[tokio::test]
+async fn a_tug_of_war_slows_down() {
+    scenario("contended", async |stage| {
+        stage.paused_line("dep-1");
+        stage.operator();
+        stage.apply("support-line", "dep-1", true).await;
+        for (round, pause) in [0, 0, 1, 2].into_iter().enumerate() {
+            stage.ready("support-line").await;
+            let puts = stage.puts("dep-1").len();
+            let flipped = Instant::now();
+            stage.remote.set_from_dashboard("dep-1", LineState::Active, "ravi@example.org");
+            if pause > 0 {
+                let object = stage.says("support-line", "False Reconciling RemoteContended").await;
+                assert!(ready_message(&object).contains("ravi@example.org"), "{object}");
+            }
+            stage.line_is("dep-1", LineState::Paused).await;
+            assert!(flipped.elapsed() >= Duration::from_secs(pause), "round {round} came too soon");
+            assert_eq!(stage.puts("dep-1").len(), puts + 1, "round {round}");
+        }
+        // An edit does not wait for that.
+        stage.ready("support-line").await;
+        stage.remote.set_from_dashboard("dep-1", LineState::Active, "ravi@example.org");
+        stage.says("support-line", "False Reconciling RemoteContended").await;
+        stage.edit("support-line", json!({"paused": false})).await;
+        stage.ready("support-line").await;
     })
     .await;
 }

@@ -655,6 +655,7 @@ impl World {
                 &mut memory.read_at,
                 &mut memory.look_at,
                 &mut memory.hold,
+                &mut memory.contest.until,
             ];
             times.extend(memory.settling.iter_mut().map(|(_, until)| until));
             times.extend(memory.obstacle.iter_mut().map(|(_, since)| since));
@@ -683,9 +684,11 @@ impl Replica {
     /// Past moments count by their order only: those of looks and doubts by rank, the others not at all.
     fn canonical_times(&mut self) {
         let memory = &mut self.memory;
-        for time in [&mut memory.read_at, &mut memory.look_at, &mut memory.hold] {
+        for time in [&mut memory.read_at, &mut memory.look_at, &mut memory.hold, &mut memory.contest.until] {
             *time = (*time).max(PAST);
         }
+        // No run lasts until it is calm again.
+        memory.contest.at = PAST;
         if let Pending::Idle(until) = &mut self.pending {
             *until = (*until).max(PAST);
         }
@@ -1140,6 +1143,7 @@ fn the_protocol_holds() {
         Bounds { edits: 1, losses: 1, handovers: 1, ..NONE },
         Bounds { edits: 1, losses: 1, deletions: 1, ..NONE },
         Bounds { edits: 1, losses: 1, flips: 1, ..NONE },
+        Bounds { edits: 1, flips: 4, ..NONE },
         Bounds { edits: 1, losses: 1, panics: 1, ..NONE },
         Bounds { edits: 1, touches: 1, obstacles: 1, ..NONE },
         Bounds { edits: 1, losses: 1, suspends: 2, ..NONE },
