@@ -15,6 +15,7 @@ fn cases() -> Vec<(Value, &'static [&'static str])> {
         (json!({"remote": {"URL": "https://example.com"}}), &["'/remote'", "'URL' not allowed"]),
         (json!({"protocol": {"lookWindow": "3s"}}), &["'/protocol'", "'lookWindow' not allowed"]),
         (json!({"rbac": {"secret": []}}), &["'/rbac'", "'secret' not allowed"]),
+        (json!({"rbac": {"secrets": [{"namespace": "a", "names": []}]}}), &["'/rbac/secrets/0/names'"]),
         (json!({"imagePullSecrets": [{"secretName": "a"}]}), &["'/imagePullSecrets/0'", "'secretName' not allowed"]),
         // A wrong type.
         (json!({"replicas": "two"}), &["'/replicas': got string, want integer"]),
@@ -56,6 +57,14 @@ fn cases() -> Vec<(Value, &'static [&'static str])> {
         (json!({"extraEnv": [{"name": "SARVAM_DOUBT_WINDOW", "value": "1s"}]}), &["extraEnv sets SARVAM_DOUBT_WINDOW"]),
         (json!({"extraEnv": [{"name": "RUST_LOG", "value": "debug"}]}), &["extraEnv sets RUST_LOG"]),
         (json!({"podLabels": {"app.kubernetes.io/name": "a"}}), &["podLabels sets app.kubernetes.io/name"]),
+        (
+            json!({"watchNamespace": "a", "rbac": {"secrets": [{"namespace": "b", "names": ["sarvam"]}]}}),
+            &["rbac.secrets names namespace b", "watchNamespace is a"],
+        ),
+        (
+            json!({"rbac": {"secrets": [{"namespace": "a", "names": ["b"]}, {"namespace": "a", "names": ["c"]}]}}),
+            &["rbac.secrets has namespace a twice"],
+        ),
     ]
 }
 
