@@ -13,7 +13,7 @@ use sarvam_testkit::error::{Because, Error, Result};
 use sarvam_testkit::node::{self, Node};
 use serde_json::{Value, json};
 
-use crate::say;
+use crate::{chart, say};
 
 /// The image by its name, where the cluster has it already; without it, the one that `tools/image` names.
 const IMAGE: &str = "SARVAM_E2E_IMAGE";
@@ -32,22 +32,29 @@ pub enum Ground {
     Node,
     /// The cluster of the current kubeconfig, whose pods reach this machine here.
     Existing(Ipv4Addr),
+    /// Nothing, for this reason.
+    Nothing(String),
 }
 
 impl Ground {
-    /// Looks what there is; a sentence where there is nothing.
-    pub fn find() -> Result<std::result::Result<Self, String>> {
+    /// Looks what there is, and installs and builds what a node needs.
+    pub fn find() -> Result<Self> {
         if std::env::var("USE_EXISTING_CLUSTER").as_deref() != Ok("true") {
             let here = enclosure::inside() || node::prepare()?;
-            return Ok(here.then_some(Self::Node).ok_or_else(|| "this machine can't be a node, see above".to_owned()));
+            return Ok(if here {
+                Self::Node
+            } else {
+                Self::Nothing("this machine can't be a node, see above".to_owned())
+            });
         }
-        let Ok(address) = std::env::var(ADDRESS) else {
-            return Ok(Err(format!(
+        match std::env::var(ADDRESS) {
+            Ok(address) => {
+                address.parse().map(Self::Existing).because(format!("{ADDRESS}={address} is no IPv4 address"))
+            }
+            Err(_) => Ok(Self::Nothing(format!(
                 "with USE_EXISTING_CLUSTER=true it needs {ADDRESS}, the address of this machine that the cluster's pods reach"
-            )));
-        };
-        let address = address.parse().because(format!("{ADDRESS}={address} is no IPv4 address"))?;
-        Ok(Ok(Self::Existing(address)))
+            ))),
+        }
     }
 }
 
@@ -76,8 +83,8 @@ pub struct Cluster {
 
 impl Cluster {
     /// Starts a node and loads the image, or takes the cluster that there is.
-    pub async fn up(ground: &Ground) -> Result<Self> {
-        if let Ground::Existing(address) = *ground {
+    pub async fn up(ground: Ground) -> Result<Self> {
+        if let Ground::Existing(address) = ground {
             let plane = ControlPlane::start(Options::default()).await?;
             return Ok(Self { node: None, plane, address });
         }
@@ -136,9 +143,25 @@ impl Cluster {
             }
         }
         if self.node.is_none() {
-            let _ = kubectl.run(&["delete", "namespace", "-l", OURS, "--wait=false"]).await;
-            say!("the definitions of both kinds stay in the cluster: kubectl delete -f crds/ removes them");
+            match self.tidy().await {
+                Ok(()) => {
+                    say!("the definitions of both kinds stay in the cluster: kubectl delete -f crds/ removes them");
+                }
+                Err(error) => say!("not all could be removed from the cluster: {error}"),
+            }
         }
+    }
+
+    /// Uninstalls every release of ours, which has roles outside its namespace, and deletes our namespaces.
+    async fn tidy(&self) -> Result<()> {
+        let kubectl = self.plane.kubectl();
+        let helm = self.plane.helm().await?;
+        let ours = kubectl.run(&["get", "namespaces", "-l", OURS, "-o", "jsonpath={.items[*].metadata.name}"]).await?;
+        for namespace in ours.success()?.split_whitespace() {
+            helm.run(&["uninstall", chart::NAME, "--namespace", namespace, "--ignore-not-found"]).await?.success()?;
+            kubectl.run(&["delete", "namespace", namespace, "--wait=false"]).await?.success()?;
+        }
+        Ok(())
     }
 
     /// A new namespace with this label beside the mark of ours.

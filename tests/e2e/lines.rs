@@ -20,18 +20,13 @@ use crate::say;
 
 pub const COUNT: usize = 5;
 const ORG: &str = "org-1";
-const WORKSPACE: &str = "ws-1";
+const WORKSPACE_ID: &str = "ws-1";
 const KEY: &str = "a-key-of-the-simulator";
 /// How fast lines are edited while something else goes on.
 const PACE: Duration = Duration::from_millis(250);
 
-/// What a user applies first.
-const BEFORE: &str = "
-apiVersion: v1
-kind: Secret
-metadata: {name: sarvam}
-stringData: {api-key: a-key-of-the-simulator}
----
+/// The object of the remote workspace that the lines are in.
+const WORKSPACE: &str = "
 apiVersion: agents.sarvam.ai/v1alpha1
 kind: Workspace
 metadata: {name: production}
@@ -58,8 +53,8 @@ impl Lines {
         let listen = SocketAddr::from((cluster.address, 0));
         let config = Config { listen, tls: Some(Tls::Valid), ..Config::default() };
         let remote = Simulator::start(config).await.because("the simulator could not be started")?;
-        remote.add_key(ORG, WORKSPACE, "first", KEY);
-        (0..COUNT).for_each(|n| remote.add_line(ORG, WORKSPACE, Line::new(id(n))));
+        remote.add_key(ORG, WORKSPACE_ID, "first", KEY);
+        (0..COUNT).for_each(|n| remote.add_line(ORG, WORKSPACE_ID, Line::new(id(n))));
 
         let namespace = cluster.namespace("lines", "pod-security.kubernetes.io/enforce=restricted").await?;
         let kind = GroupVersionKind::gvk("agents.sarvam.ai", "v1alpha1", "Deployment");
@@ -76,7 +71,9 @@ impl Lines {
 
     /// Creates the Secret, the Workspace and an object for each line.
     pub async fn create(&self) -> Result<()> {
-        self.kubectl.run_with_input(&["apply", "-f", "-"], BEFORE).await?.success()?;
+        let key = format!("--from-literal=api-key={KEY}");
+        self.kubectl.run(&["create", "secret", "generic", "sarvam", &key]).await?.success()?;
+        self.kubectl.run_with_input(&["apply", "-f", "-"], WORKSPACE).await?.success()?;
         for n in 0..COUNT {
             self.ask(n, n % 2 == 0).await?;
         }

@@ -21,23 +21,16 @@ pub(crate) const SUBNET: &str = "10.244.0.0/24";
 /// This side's address on the bridge: what listens here is reached from pods, and from nowhere else.
 pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 244, 0, 1);
 
-/// Whether we are in one.
+/// Whether this process is in one.
 #[must_use]
 pub fn inside() -> bool {
     std::env::var_os(MARK).is_some()
 }
 
 /// Runs this program's test of this name again inside a new enclosure, with more in its environment, and returns how that went.
-/// Returns nothing when we are inside.
 ///
 /// Needs root. What runs inside ends when its test ends, or this process, in whatever way.
-pub fn enter(
-    test: &str,
-    env: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>,
-) -> Result<Option<ExitStatus>> {
-    if inside() {
-        return Ok(None);
-    }
+pub fn run(test: &str, env: impl IntoIterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>) -> Result<ExitStatus> {
     let tried = "the enclosure could not be made";
     let folder = reaper::folder("enclosure-")?;
     let name = folder.path().file_name().and_then(|name| name.to_str());
@@ -58,5 +51,5 @@ pub fn enter(
     reaper::watch(enclosed.id())?;
     let status = enclosed.wait().because(tried)?;
     reaper::forget(enclosed.id());
-    Ok(Some(status))
+    Ok(status)
 }
