@@ -8,6 +8,7 @@ mod command_line;
 mod commands;
 mod deletion;
 mod drift;
+mod flux;
 mod keys;
 mod line;
 mod metrics;

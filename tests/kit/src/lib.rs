@@ -2,12 +2,16 @@
 
 /// What a command said.
 mod answer;
+/// What Argo CD makes of the objects.
+pub mod argo;
 /// A real etcd and kube-apiserver.
 pub mod control_plane;
 /// A part of this machine that a test has to itself.
 pub mod enclosure;
 /// The one error of these parts: a text for a person.
 pub mod error;
+/// The real kustomize-controller of Flux.
+pub mod flux;
 /// A switch on the way to a server.
 pub mod gate;
 /// The real Helm.
@@ -22,7 +26,7 @@ pub mod oracle;
 mod port;
 /// A program as a real child process.
 pub mod process;
-/// Programs that are built from their Go modules.
+/// What is taken from Go modules.
 mod program;
 /// What must not outlive this process.
 mod reaper;
@@ -31,4 +35,4 @@ pub mod simulator;
 /// What the statuses of a namespace claim, and when.
 pub mod watch;
 
-pub use program::program;
+pub use program::{gitops_crds, program};

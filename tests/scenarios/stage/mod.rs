@@ -2,6 +2,7 @@
 
 mod leaks;
 mod operator;
+mod readers;
 mod recorder;
 pub mod rights;
 mod rules;
@@ -62,6 +63,7 @@ pub struct Setup {
     with_secret: bool,
     with_workspace: bool,
     install: Install,
+    on_existing_cluster: bool,
     remote: Config,
 }
 
@@ -74,6 +76,7 @@ impl Setup {
             with_secret: true,
             with_workspace: true,
             install: Install::default(),
+            on_existing_cluster: true,
             remote: Config::default(),
         }
     }
@@ -100,6 +103,12 @@ impl Setup {
     /// Not played with `USE_EXISTING_CLUSTER=true`.
     pub fn own_control_plane(mut self) -> Self {
         self.install.all_namespaces = true;
+        self.not_on_an_existing_cluster()
+    }
+
+    /// Not played with `USE_EXISTING_CLUSTER=true`: it would change more there than a namespace of its own.
+    pub fn not_on_an_existing_cluster(mut self) -> Self {
+        self.on_existing_cluster = false;
         self
     }
 
@@ -117,7 +126,7 @@ impl Setup {
 
     /// Plays a scenario and judges it. When it fails, what its operators wrote is kept in a file.
     pub async fn play(self, play: impl AsyncFnOnce(&Stage)) {
-        if self.install.all_namespaces && std::env::var("USE_EXISTING_CLUSTER").as_deref() == Ok("true") {
+        if !self.on_existing_cluster && std::env::var("USE_EXISTING_CLUSTER").as_deref() == Ok("true") {
             return;
         }
         let stage = Stage::set(self).await;
@@ -419,6 +428,14 @@ impl Stage {
         assert!(left.is_none(), "{name} is still there after its deletion: {left:?}");
     }
 
+    /// Takes note of the next edit of a Deployment object, which somebody else has made since `sent`.
+    pub async fn edited_by_others(&self, name: &str, sent: Instant) {
+        let known = lock(&self.objects).get(name).map(|known| known.generation);
+        let edited = |object: &Value| object["metadata"]["generation"].as_i64() > known;
+        let object = self.recorder.wait(Kind::Deployment, name, "edited by others", edited).await;
+        self.remember(name, sent, &serde_json::from_value(object).expect("it came as JSON"));
+    }
+
     fn remember(&self, name: &str, at: Instant, object: &DynamicObject) {
         let uid = object.uid().expect("the API server gives every object a uid");
         let generation = object.metadata.generation.expect("and a generation");
@@ -562,12 +579,14 @@ impl Stage {
             told.push((format!("the metrics of operator {number}"), metrics));
         }
         self.judge_rights(&operators);
-        for object in self.recorder.all() {
-            rules::check(&object);
+        let objects = self.recorder.all();
+        for object in &objects {
+            rules::check(object);
             told.push(("an object".to_owned(), object.to_string()));
         }
+        readers::check(&objects).await;
         if !self.recorder.has_gaps() {
-            rules::check_transitions(&self.recorder.all());
+            rules::check_transitions(&objects);
         }
         for event in self.events().await {
             told.push(("an event".to_owned(), event.to_string()));

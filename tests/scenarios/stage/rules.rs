@@ -46,14 +46,22 @@ pub fn check(object: &Value) {
         assert!(!message.is_empty() && message.len() <= 1024, "no useful message: {status:#}");
         assert!(!message.chars().any(char::is_control), "a control character: {status:#}");
         assert_eq!(condition["observedGeneration"].as_i64(), observed, "generations disagree: {status:#}");
+        if PROGRESS.contains(&text(condition, "type")) {
+            let told = [text(&conditions[0], "reason"), text(&conditions[0], "message")];
+            assert_eq!([reason, message], told, "the conditions tell different things: {status:#}");
+        }
     }
 }
 
-/// All versions: a transition time moves with its condition's status, and with nothing else.
+/// All versions: a transition time moves with its condition's status, and with nothing else; and nothing goes back.
 pub fn check_transitions(versions: &[Value]) {
     let mut last: BTreeMap<(&str, &str), &Value> = BTreeMap::new();
+    let mut observed: BTreeMap<&str, Option<i64>> = BTreeMap::new();
     for object in versions {
         let uid = text(&object["metadata"], "uid");
+        let generation = object["status"]["observedGeneration"].as_i64();
+        let before = observed.insert(uid, generation).flatten();
+        assert!(generation >= before, "observedGeneration went back from {before:?}: {object:#}");
         for condition in conditions(object) {
             let before = last.insert((uid, text(condition, "type")), condition);
             let Some(before) = before.filter(|before| before["reason"] != "Pending") else { continue };
@@ -63,6 +71,8 @@ pub fn check_transitions(versions: &[Value]) {
                 let (was, is) = (&before["lastTransitionTime"], &condition["lastTransitionTime"]);
                 assert_eq!(was, is, "the time of a transition moved without one: {:#}", object["status"]);
             }
+            let [was, is] = [before, condition].map(|condition| text(condition, "lastTransitionTime"));
+            assert!(was <= is, "the time of a transition went back from {was}: {:#}", object["status"]);
         }
     }
 }
