@@ -18,6 +18,7 @@ mod process;
 mod remote_faults;
 mod replicas;
 mod rights;
+mod rollout;
 mod stage;
 mod storms;
 mod workspace;
