@@ -22,7 +22,7 @@ pub fn check(edits: &[Edit], specs: &[Value], claims: &[Claim], history: &[Entry
 /// Every change by a call, of a field that needs a pause, that took effect while the line answered. Where somebody has
 /// resumed the line at the dashboard that can't be helped, and where an object says `InPlace` it is meant.
 fn while_it_answered(edits: &[Edit], specs: &[Value], history: &[Entry]) -> impl Iterator<Item = String> {
-    let in_place = |line: &str| {
+    let in_place = move |line: &str| {
         let of_line = edits.iter().zip(specs).filter(move |(edit, _)| edit.line == line);
         of_line.into_iter().any(|(_, spec)| spec["rollout"]["strategy"] == "InPlace")
     };
