@@ -6,7 +6,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{core::step, sarvam};
+use crate::{
+    core::{config, step},
+    sarvam,
+};
 
 /// Pauses and resumes the phone lines of Sarvam voice agents, as Kubernetes objects say.
 #[derive(Debug, Parser)]
@@ -48,6 +51,24 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// What the remote does with a list in a PATCH.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Lists {
+    /// The new list takes the old one's place.
+    Replace,
+    /// What is new is added, and no call takes anything away.
+    Merge,
+}
+
+impl From<Lists> for config::Lists {
+    fn from(lists: Lists) -> Self {
+        match lists {
+            Lists::Replace => Self::Replace,
+            Lists::Merge => Self::Merge,
+        }
+    }
 }
 
 /// How the remote is reached.
@@ -156,6 +177,10 @@ pub struct Run {
     #[arg(long, env = "SARVAM_MISSING_GRACE", default_value = "2m", value_parser = duration, value_name = "DURATION")]
     pub missing_grace: Duration,
 
+    /// What the remote does with a list in a PATCH: replace it, or add what is new to it.
+    #[arg(long, env = "SARVAM_LISTS", default_value = "replace", value_name = "HOW")]
+    pub lists: Lists,
+
     /// Watch this namespace only; without it, all.
     #[arg(long, env = "SARVAM_NAMESPACE", value_name = "NAMESPACE")]
     pub namespace: Option<String>,
@@ -217,6 +242,7 @@ impl Run {
             sync: Duration::from_mins(1),
             stale_after: 3,
             grace: self.missing_grace,
+            lists: self.lists.into(),
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::{
     core::{
         id::LineId,
         owner::{Claimant, owner},
+        rollout::Rollout,
         status::{Obstacle, Truth},
         step::{Mode, Object, Source, Uid, Version},
     },
@@ -89,7 +90,11 @@ impl Seen {
             // What can't be read is not acted on: an obstacle stands before it.
             paused: self.spec.as_ref().is_ok_and(|spec| spec.paused),
             mode: self.spec.as_ref().map_or(Mode::Report, DeploymentSpec::mode),
+            config: Arc::default(),
+            rollout: Rollout::default(),
             claims,
+            failed: None,
+            down_since: None,
         }
     }
 

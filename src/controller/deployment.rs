@@ -29,9 +29,10 @@ use crate::{
     core::{
         classify::{Call, Fault, Landed, Remote},
         id::LineId,
-        line::{Action, State, Trouble},
+        config::Sight,
+        line::{Change, State, Trouble},
         status::{Conditions, Details, Obstacle, Verdict},
-        step::{Event, Memory, Request, Sent, Settings, Source, Told, step},
+        step::{Event, Memory, Request, Sent, Settings, Source, Told, Why, step},
         time::Time,
     },
     metrics::ApiRequest,
@@ -150,7 +151,7 @@ impl Follower {
                     let told = self.tell(verdict).await;
                     Some(Event::Told(verdict, told))
                 }
-                Request::Send { action, edit, beside } => Some(self.send(action, edit, beside).await),
+                Request::Send { change, why, beside } => Some(self.send(change, why, beside).await),
             };
             request = match event {
                 Some(event) => self.step(event),
@@ -168,8 +169,9 @@ impl Follower {
             Place::Own(_, guard) => &mut **guard,
             Place::Apart(memory) => memory,
         };
-        let (next, request) = step(*memory, &self.protocol, now, event);
-        debug!(?event, ?request, "step");
+        debug!(?event, "step");
+        let (next, request) = step(std::mem::replace(memory, Memory::first()), &self.protocol, now, event);
+        debug!(?request, "step");
         *memory = next;
         request
     }
@@ -282,9 +284,9 @@ impl Follower {
     fn looked(&mut self, looked: Result<(Time, Remote), (Option<Fault>, Trouble, Time)>) -> Event {
         match looked {
             Ok((began, remote)) => {
-                let state = remote.state;
+                let sight = sight(&remote);
                 self.remote = Some(remote);
-                Event::Looked { began, answer: Ok(state) }
+                Event::Looked { began, answer: Ok(sight) }
             }
             Err((fault, trouble, not_before)) => {
                 self.note_fault(fault.as_ref(), trouble);
@@ -312,14 +314,14 @@ impl Follower {
         Some((line.clone(), Arc::clone(account), key, budget))
     }
 
-    /// One PUT, and beside it the verdict.
-    async fn send(&mut self, action: Action, edit: bool, beside: Option<Verdict>) -> Event {
+    /// One call that changes the line, and beside it the verdict.
+    async fn send(&mut self, change: Change, why: Why, beside: Option<Verdict>) -> Event {
         let term = Arc::clone(&self.term);
         let context = &term.context;
         let Some((line, account, key, budget)) = self.access() else {
             return Event::Sent(Sent::Withheld(None), None);
         };
-        let permit = match budget.enter(if edit { Lane::Edit } else { Lane::Correction }).await {
+        let permit = match budget.enter(lane(&change, why)).await {
             Ok(permit) => permit,
             Err(held) => {
                 self.note_fault(None, held.trouble);
@@ -331,8 +333,15 @@ impl Follower {
             return Event::Sent(Sent::Withheld(None), None);
         }
         let workspace = account.name();
-        let put = context.remote.set_status(&key, &line, action);
-        let put = context.metrics.call(Call::SetStatus, &workspace, put);
+        let put = async {
+            match &change {
+                Change::Status(action) => {
+                    let put = context.remote.set_status(&key, &line, *action);
+                    context.metrics.call(Call::SetStatus, &workspace, put).await
+                }
+                Change::Config(_) => todo!(),
+            }
+        };
         let tell = async {
             // The task that owns the PUT's connection goes first: who listens to a phone is worth more than who reads a status.
             tokio::task::yield_now().await;
@@ -347,11 +356,11 @@ impl Follower {
             self.step(Event::Told(verdict, told));
         }
         let Err(fault) = answer else {
-            info!(action = action.verb(), edit, "sent");
+            info!(%change, ?why, "sent");
             self.acted = true;
             return Event::Sent(Sent::Clean, None);
         };
-        warn!(action = action.verb(), edit, fault = fault.message, landed = ?fault.landed, "the call went wrong");
+        warn!(%change, ?why, fault = fault.message, landed = ?fault.landed, "the call went wrong");
         if fault.trouble == Trouble::CredentialsRejected {
             account.rejected(&term, &key, &fault).await;
         }
@@ -477,7 +486,9 @@ impl Follower {
             paused: seen.spec.as_ref().is_ok_and(|spec| spec.paused),
             seen: self.remote.as_ref().map(|remote| remote.state),
             updated_by: self.remote.as_ref().and_then(|remote| remote.updated_by.as_deref()),
+            differences: "",
             fault: &self.fault,
+            refusal: "",
             obstacle: &self.obstacle,
         };
         let conditions = verdict.conditions(&details);
@@ -497,6 +508,19 @@ impl Follower {
         };
         (status, conditions)
     }
+}
+
+/// Where in the budget's queue a call stands.
+const fn lane(change: &Change, why: Why) -> Lane {
+    match (why, change) {
+        (Why::Edit, _) => Lane::Edit,
+        (Why::Rollout | Why::Correction, _) => Lane::Correction,
+    }
+}
+
+/// What the step function needs of an answer.
+fn sight(remote: &Remote) -> Sight {
+    Sight { state: remote.state, config: Arc::default() }
 }
 
 fn remote_status(remote: &Remote) -> RemoteStatus {

@@ -336,6 +336,7 @@ fn conditions_of(term: &Term, state: &State) -> Option<Conditions> {
             reason: hindrance.obstacle.reason(),
             progress: if stalled { Progress::Stalled } else { Progress::Reconciling },
             message: hindrance.message.clone(),
+            overdue: false,
         });
     }
     if let Some(fault) = &state.fault {
@@ -345,6 +346,7 @@ fn conditions_of(term: &Term, state: &State) -> Option<Conditions> {
             reason: Reason::of(fault.trouble),
             progress: if stalled { Progress::Stalled } else { Progress::Reconciling },
             message: format!("The lines of this workspace can't be listed: {}.", fault.message),
+            overdue: false,
         });
     }
     state.accepted.then(|| Conditions {
@@ -352,6 +354,7 @@ fn conditions_of(term: &Term, state: &State) -> Option<Conditions> {
         reason: Reason::KeyAccepted,
         progress: Progress::Done,
         message: "The remote accepts the API key.".to_owned(),
+        overdue: false,
     })
 }
 

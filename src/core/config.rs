@@ -350,6 +350,22 @@ impl Managed {
         if same { Compared::Same } else { Compared::Differs }
     }
 
+    /// What of these fields is not as asked, in words.
+    #[must_use]
+    pub fn tell(&self, fields: Fields, shown: &Shown) -> String {
+        let told = fields.iter().map(|field| {
+            let (has, wanted) = match field {
+                Field::AppVersion => (text(shown.app_version), text(self.app_version)),
+                Field::DisplayName => (quoted(shown.name.as_ref()), quoted(self.name.as_ref())),
+                Field::Description => (quoted(shown.description.as_ref()), quoted(self.description.as_ref())),
+                Field::Connections => (shown.connections.to_string(), text(self.connections.as_ref())),
+                Field::Schedule => (text(shown.schedule.as_ref()), text(self.schedule.as_ref())),
+            };
+            format!("{} is {has}, and shall be {wanted}", field.name())
+        });
+        told.collect::<Vec<_>>().join("; ")
+    }
+
     /// Whether a PATCH that carries this would, if it landed, make a field of `wanted` another than it says.
     #[must_use]
     pub fn contradicts(&self, wanted: &Self) -> bool {
@@ -374,6 +390,37 @@ impl Managed {
             Field::Schedule => before.schedule == after.schedule,
         };
         self.fields().iter().all(|field| same(&field))
+    }
+}
+
+fn text(value: Option<impl fmt::Display>) -> String {
+    value.map_or_else(|| "not set".to_owned(), |value| value.to_string())
+}
+
+fn quoted(value: Option<&String>) -> String {
+    text(value.map(|value| format!("{value:?}")))
+}
+
+impl fmt::Display for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let each = self.iter().map(|(id, numbers)| format!("{id} ({})", numbers.join(", ")));
+        f.write_str(&each.collect::<Vec<_>>().join(", "))
+    }
+}
+
+impl fmt::Display for ShownConnections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full(connections) => connections.fmt(f),
+            Self::Numbers(numbers) => f.write_str(&numbers.join(", ")),
+        }
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let days: Vec<&str> = self.days.names().map(|day| &day[..3]).collect();
+        write!(f, "{} to {} {} on {}", self.start, self.end, self.timezone, days.join(", "))
     }
 }
 
