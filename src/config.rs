@@ -7,7 +7,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
-    core::{config, step},
+    core::{
+        config::{self, Field, Fields},
+        step,
+    },
     sarvam,
 };
 
@@ -126,6 +129,11 @@ pub struct Import {
     #[arg(short, long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
 
+    /// Have the manifests manage these fields of the configuration too, as the remote has them now: appVersion, displayName,
+    /// description, connections and schedule, with commas between them, or all.
+    #[arg(long, value_delimiter = ',', value_parser = fields, value_name = "FIELDS")]
+    pub manage: Vec<Fields>,
+
     /// Print lines too that a Deployment object in the cluster names already.
     #[arg(long)]
     pub all: bool,
@@ -137,6 +145,14 @@ pub struct Import {
     #[command(flatten)]
     #[allow(missing_docs, reason = "its fields are documented")]
     pub remote: Remote,
+}
+
+impl Import {
+    /// The fields that the manifests shall manage.
+    #[must_use]
+    pub fn managed(&self) -> Fields {
+        self.manage.iter().flat_map(|fields| fields.iter()).collect()
+    }
 }
 
 /// How a result is printed.
@@ -245,6 +261,16 @@ impl Run {
             lists: self.lists.into(),
         }
     }
+}
+
+/// Reads the name of a field that can be managed, or `all`.
+fn fields(text: &str) -> Result<Fields, String> {
+    let named: Fields = Field::ALL.into_iter().filter(|field| [field.name(), "all"].contains(&text)).collect();
+    if named.is_empty() {
+        let names = Field::ALL.map(Field::name).join(", ");
+        return Err(format!("'{text}' is no field that can be managed: give some of {names}, or all"));
+    }
+    Ok(named)
 }
 
 /// Reads a number and a unit.

@@ -25,9 +25,10 @@ use super::{
     workspace::Account,
 };
 use crate::{
-    api::{Deployment, DeploymentStatus, RemoteState, RemoteStatus, conditions},
+    api::{Deployment, DeploymentStatus, LineConfig, RemoteState, RemoteStatus, conditions},
     core::{
         classify::{Call, Fault, Landed, Remote},
+        config::Field,
         id::LineId,
         config::Sight,
         line::{Change, State, Trouble},
@@ -504,6 +505,7 @@ impl Follower {
         let status = DeploymentStatus {
             observed_generation: Some(generation),
             remote,
+            rollout: None,
             conditions: conditions::update(&seen.status.conditions, &conditions, generation, jiff::Timestamp::now()),
         };
         (status, conditions)
@@ -524,12 +526,16 @@ fn sight(remote: &Remote) -> Sight {
 }
 
 fn remote_status(remote: &Remote) -> RemoteStatus {
+    let config = LineConfig::shown(&remote.config, Field::ALL.into_iter().collect());
     RemoteStatus {
         state: remote.state.into(),
-        name: remote.name.clone(),
+        name: config.display_name,
+        description: config.description,
         app_id: remote.app_id.clone(),
-        app_version: remote.app_version,
-        phone_numbers: remote.phone_numbers.clone(),
+        app_version: config.app_version,
+        phone_numbers: remote.phone_numbers(),
+        connections: config.connections.unwrap_or_default(),
+        schedule: config.schedule,
         channel_direction: remote.channel_direction.clone(),
         updated_at: remote.updated_at.map(Timestamp),
         updated_by: remote.updated_by.clone(),

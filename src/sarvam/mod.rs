@@ -4,6 +4,7 @@ pub mod budget;
 pub mod client;
 mod echo;
 pub mod key;
+mod patch;
 pub mod reader;
 pub mod settings;
 

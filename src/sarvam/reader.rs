@@ -1,8 +1,12 @@
 //! Reads of one workspace for somebody who waits for the result: a passing failure is tried again.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{ApiKey, Budget, Client, Lane};
 use crate::core::{
@@ -27,13 +31,22 @@ pub struct Reader {
     org: Id,
     workspace: Id,
     budget: Budget,
+    /// In microseconds; 0 before the first answer.
+    round_trip: AtomicU64,
 }
 
 impl Reader {
     /// Makes at most this many calls a second.
     #[must_use]
     pub fn new(client: Client, key: ApiKey, org: Id, workspace: Id, calls_per_second: u32) -> Self {
-        Self { client, key, org, workspace, budget: Budget::new(calls_per_second) }
+        Self { client, key, org, workspace, budget: Budget::new(calls_per_second), round_trip: AtomicU64::new(0) }
+    }
+
+    /// How long the last call that succeeded took, once sent.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<Duration> {
+        let micros = self.round_trip.load(Ordering::Relaxed);
+        (micros > 0).then(|| Duration::from_micros(micros))
     }
 
     /// Looks at one line.
@@ -87,10 +100,15 @@ impl Reader {
         loop {
             let fault = match self.budget.enter(Lane::Look).await {
                 Ok(permit) => {
+                    let sent = Instant::now();
                     let answer = call().await;
                     permit.finish(&answer);
                     match answer {
-                        Ok(answer) => return Ok(answer),
+                        Ok(answer) => {
+                            let micros = u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX);
+                            self.round_trip.store(micros.max(1), Ordering::Relaxed);
+                            return Ok(answer);
+                        }
                         Err(fault) => fault,
                     }
                 }
