@@ -263,7 +263,7 @@ impl Follower {
             let context = &self.term.context;
             let get = context.remote.get(&key, &line);
             let answer = context.metrics.call(Call::Get, &account.name(), get).await;
-            permit.finish(&answer);
+            permit.finish(Some(&line), &answer);
             match answer {
                 Ok(remote) => return Ok((began, remote)),
                 Err(fault) => {
@@ -319,7 +319,7 @@ impl Follower {
         let Some((line, account, key, budget)) = self.access() else {
             return Event::Sent(Sent::Withheld(None), None);
         };
-        let permit = match budget.enter(if edit { Lane::Edit } else { Lane::Correction }).await {
+        let permit = match budget.enter(Lane::of(action, edit)).await {
             Ok(permit) => permit,
             Err(held) => {
                 self.note_fault(None, held.trouble);
@@ -342,7 +342,7 @@ impl Follower {
             }
         };
         let (answer, told) = tokio::join!(biased; put, tell);
-        permit.finish(&answer);
+        permit.finish(Some(&line), &answer);
         if let Some((verdict, told)) = told {
             self.step(Event::Told(verdict, told));
         }
