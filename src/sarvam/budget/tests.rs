@@ -435,7 +435,7 @@ async fn calls_settle_near_the_limit_that_the_remote_has() {
         assert!(refused <= 0.1 * taken, "asked {asked}, limit {limit}: {refused} refused, {taken} taken");
 
         remote.set_limit(f64::from(asked) * 1.5);
-        sleep(MINUTE * 20).await;
+        sleep(MINUTE * 15).await;
         let reading = budget.reading();
         assert!((reading.rate - f64::from(asked)).abs() < 1e-6, "it recovers: {reading:?}");
         callers.abort_all();
