@@ -31,7 +31,7 @@ use crate::{
         config::Field,
         id::LineId,
         config::Sight,
-        line::{Change, State, Trouble},
+        line::{Action, Change, State, Trouble},
         status::{Conditions, Details, Obstacle, Verdict},
         step::{Event, Memory, Request, Sent, Settings, Source, Told, Why, step},
         time::Time,
@@ -266,7 +266,7 @@ impl Follower {
             let context = &self.term.context;
             let get = context.remote.get(&key, &line);
             let answer = context.metrics.call(Call::Get, &account.name(), get).await;
-            permit.finish(&answer);
+            permit.finish(Some(&line), &answer);
             match answer {
                 Ok(remote) => return Ok((began, remote)),
                 Err(fault) => {
@@ -352,7 +352,7 @@ impl Follower {
             }
         };
         let (answer, told) = tokio::join!(biased; put, tell);
-        permit.finish(&answer);
+        permit.finish(Some(&line), &answer);
         if let Some((verdict, told)) = told {
             self.step(Event::Told(verdict, told));
         }
@@ -515,8 +515,10 @@ impl Follower {
 /// Where in the budget's queue a call stands.
 const fn lane(change: &Change, why: Why) -> Lane {
     match (why, change) {
-        (Why::Edit, _) => Lane::Edit,
-        (Why::Rollout | Why::Correction, _) => Lane::Correction,
+        (Why::Edit, Change::Status(Action::Pause)) => Lane::Pause,
+        (Why::Edit, Change::Status(Action::Resume)) => Lane::Resume,
+        (Why::Edit | Why::Rollout, _) => Lane::Rollout,
+        (Why::Correction, _) => Lane::Correction,
     }
 }
 

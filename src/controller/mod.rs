@@ -44,7 +44,7 @@ use crate::{
     },
     leader::Leadership,
     metrics::{ApiRequest, Metrics},
-    sarvam,
+    sarvam::{self, Budgets},
     server::Readiness,
 };
 
@@ -90,6 +90,8 @@ struct Term {
     /// What is remembered of each line, from the first object that named it to the end of the term. It outlives
     /// objects: calls for a line may still be on their way when its object is gone.
     lines: Mutex<HashMap<LineId, Arc<tokio::sync::Mutex<Memory>>>>,
+    /// Workspaces with the same key share one.
+    budgets: Budgets,
     api_requests: Semaphore,
 }
 
@@ -130,6 +132,7 @@ pub async fn run(context: Context, readiness: &watch::Sender<Readiness>) {
         context,
         cluster: Cluster::default(),
         lines: Mutex::default(),
+        budgets: Budgets::default(),
         api_requests: Semaphore::new(API_REQUESTS),
     });
     let mut tasks = JoinSet::new();

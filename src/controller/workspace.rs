@@ -59,8 +59,8 @@ struct State {
     closed: bool,
     /// Whether the Secret has been read, with whatever result.
     known: bool,
-    api_key: Option<ApiKey>,
-    budget: Budget,
+    /// The key to call with, and the budget of all who use it.
+    access: Option<(ApiKey, Budget)>,
     obstacle: Option<Hindrance>,
     /// What the last probe said about the remote, where the key is not the matter.
     fault: Option<Fault>,
@@ -78,15 +78,13 @@ struct Hindrance {
 
 impl Account {
     pub fn new(key: Key, workspace: Workspace) -> Self {
-        let budget = budget(&workspace);
         Self {
             key,
             state: Mutex::new(State {
                 workspace,
                 closed: false,
                 known: false,
-                api_key: None,
-                budget,
+                access: None,
                 obstacle: None,
                 fault: None,
                 accepted: false,
@@ -115,8 +113,8 @@ impl Account {
     pub fn update(&self, workspace: Workspace) -> bool {
         let mut state = self.state();
         let changed = state.workspace.spec != workspace.spec;
-        if changed {
-            state.budget.set_rate(workspace.spec.requests_per_second.unsigned_abs());
+        if let Some((_, budget)) = state.access.as_ref().filter(|_| changed) {
+            budget.set_rate(rate(&workspace));
         }
         state.workspace = workspace;
         drop(state);
@@ -152,8 +150,7 @@ impl Account {
 
     /// The key to call with, and the budget to call within; `None` where there is no good key.
     pub fn access(&self) -> Option<(ApiKey, Budget)> {
-        let state = self.state();
-        Some((state.api_key.clone()?, state.budget.clone()))
+        self.state().access.clone()
     }
 
     /// Its lines count otherwise than before.
@@ -164,7 +161,7 @@ impl Account {
     /// A call with `used` was refused. True where another key is there now, so that it is worth trying again at once.
     pub async fn rejected(&self, term: &Term, used: &ApiKey, fault: &Fault) -> bool {
         let _reading = self.reading.lock().await;
-        let replaced = |state: &State| state.api_key.as_ref().is_some_and(|key| key != used);
+        let replaced = |state: &State| state.key().is_some_and(|key| key != used);
         if replaced(&self.state()) {
             return true;
         }
@@ -200,7 +197,7 @@ impl Account {
     fn adopt(&self, term: &Term, read: Result<ApiKey, Unread>) -> bool {
         let mut state = self.state();
         let news = match read {
-            Ok(key) if state.api_key.as_ref() == Some(&key) => {
+            Ok(key) if state.key() == Some(&key) => {
                 // The same key. Where the remote refused it, only a probe clears that.
                 let cleared = state.obstacle.as_ref().is_some_and(|it| it.obstacle != Obstacle::CredentialsRejected);
                 if cleared {
@@ -209,8 +206,8 @@ impl Account {
                 cleared
             }
             Ok(key) => {
-                state.api_key = Some(key);
-                state.budget = budget(&state.workspace);
+                let budget = term.budgets.of(&key, rate(&state.workspace));
+                state.access = Some((key, budget));
                 state.obstacle = None;
                 state.fault = None;
                 state.accepted = false;
@@ -226,7 +223,7 @@ impl Account {
                 let known = state.obstacle.as_ref().filter(|known| known.obstacle == obstacle);
                 let news = known.is_none_or(|known| known.message != message);
                 let since = known.map_or_else(Instant::now, |known| known.since);
-                state.api_key = None;
+                state.access = None;
                 state.obstacle = Some(Hindrance { obstacle, message, since });
                 news
             }
@@ -242,8 +239,14 @@ impl Account {
     }
 }
 
-fn budget(workspace: &Workspace) -> Budget {
-    Budget::new(workspace.spec.requests_per_second.unsigned_abs())
+impl State {
+    fn key(&self) -> Option<&ApiKey> {
+        self.access.as_ref().map(|(key, _)| key)
+    }
+}
+
+fn rate(workspace: &Workspace) -> u32 {
+    workspace.spec.requests_per_second.unsigned_abs()
 }
 
 async fn read_key(term: &Term, account: &Account) -> Result<ApiKey, Unread> {
@@ -303,8 +306,8 @@ async fn probe(term: &Term, account: &Account) -> bool {
     let Ok(permit) = budget.enter(Lane::Look).await else { return false };
     let list = term.context.remote.list(&key, &line.org, &line.workspace, 0, 1);
     let answer = term.context.metrics.call(Call::List, &account.name(), list).await;
-    permit.finish(&answer);
-    if account.state().api_key.as_ref() != Some(&key) {
+    permit.finish(None, &answer);
+    if account.state().key() != Some(&key) {
         return false;
     }
     match answer {

@@ -8,7 +8,7 @@ mod patch;
 pub mod reader;
 pub mod settings;
 
-pub use budget::{Budget, Lane};
+pub use budget::{Budget, Budgets, Lane};
 pub use client::Client;
 pub use key::ApiKey;
 pub use reader::Reader;
