@@ -18,7 +18,7 @@ pub use deployment::{
     DeletionPolicy, Deployment, DeploymentSpec, DeploymentStatus, DriftPolicy, RemoteState, RemoteStatus, WorkspaceRef,
 };
 pub use interval::SyncInterval;
-pub use workspace::{Lines, SecretKeyRef, Workspace, WorkspaceSpec, WorkspaceStatus};
+pub use workspace::{Lines, SecretKeyRef, Unmanaged, Workspace, WorkspaceSpec, WorkspaceStatus};
 
 /// The API group of both kinds.
 pub const GROUP: &str = "agents.sarvam.ai";

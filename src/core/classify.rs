@@ -53,7 +53,7 @@ pub struct Reply<'a> {
 
 /// One line as the remote describes it. Only what is used is read, and whatever is of another type than documented
 /// counts as not told; only the id has to be right. Texts are free of control characters and cut to a length.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Remote {
     /// The line's id.
     pub deployment: Id,

@@ -75,6 +75,8 @@ pub struct Settings {
     pub retry_cap: Duration,
     /// The time between two looks when nothing is wrong: the Workspace's `syncInterval`.
     pub sync: Duration,
+    /// How long a line that was seen as asked waits for a row of the list to show that it still is, until it looks itself.
+    pub horizon: Duration,
     /// How many sync intervals a look is good for.
     pub stale_after: u32,
     /// How long a Workspace or a Secret that isn't there yet may take to appear before a line counts as stalled.
@@ -238,6 +240,13 @@ pub enum Event {
         /// The state, or what went wrong and when to try again.
         answer: Result<State, (Trouble, Option<Time>)>,
     },
+    /// A walk over the list of lines came by, unasked.
+    Listed {
+        /// The moment just before the page was asked for.
+        began: Time,
+        /// The state in the line's row; `None`: the whole list has no such row.
+        row: Option<State>,
+    },
     /// The call that was asked for ended (or was not sent); with the earliest moment to try again if one was named.
     Sent(Sent, Option<Time>),
     /// The status write that was asked for ended.
@@ -323,10 +332,38 @@ impl Memory {
         self.object.as_ref()
     }
 
+    /// When the last look began that showed a state, a row of the list included.
+    #[must_use]
+    pub fn looked(&self) -> Option<Time> {
+        self.seen.map(|seen| seen.began)
+    }
+
+    /// Whether a look is due for no other reason than that there was none for a while.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        let is_busy = self.in_flight.is_some() || self.settling.is_some() || self.due != Due::Nothing;
+        !is_busy && !self.reread && !self.panicked && self.failing.is_none() && self.failures == 0
+    }
+
+    /// Whether the line is at rest: what shows it as it was last seen changes nothing.
+    #[must_use]
+    pub fn rests(&self) -> bool {
+        let is_told = self
+            .told
+            .is_some_and(|told| matches!(told, Verdict::Synced | Verdict::Suspended { .. } | Verdict::Reported));
+        is_told && self.obstacle.is_none() && self.is_quiet()
+    }
+
+    /// Until when a call that contradicts the object may still land.
+    #[must_use]
+    pub fn doubt_until(&self) -> Time {
+        self.object.map_or(Time(0), |object| self.doubts.of(wanted(&object).contrary()))
+    }
+
     /// Whether a call that contradicts the object may still land.
     #[must_use]
     pub fn in_doubt(&self, now: Time) -> bool {
-        self.object.is_some_and(|object| self.doubts.of(wanted(&object).contrary()) > now)
+        self.doubt_until() > now
     }
 
     fn take_in(&mut self, settings: &Settings, now: Time, event: Event) {
@@ -348,6 +385,7 @@ impl Memory {
             Event::Looked { answer: Err((trouble, not_before)), .. } => {
                 self.fail(settings, now, trouble, not_before);
             }
+            Event::Listed { began, row } => self.list(settings, now, began, row),
             Event::Sent(sent, not_before) => self.end_call(settings, now, sent, not_before),
             Event::Told(verdict, told) => self.tell(settings, now, verdict, told),
             Event::Reworded => self.reworded = true,
@@ -444,7 +482,7 @@ impl Memory {
             self.failing = None;
             self.failures = 0;
             self.settling = None;
-            self.look_at = now + settings.sync;
+            self.look_at = now + settings.horizon;
             let closes = self.doubts.of(wanted.contrary());
             if !object.claims && seen.began < closes {
                 self.look_at = self.look_at.min(closes.max(now));
@@ -475,6 +513,29 @@ impl Memory {
         }
         // Looks go on while calls are held back: an earlier one may show late, or somebody else put it right.
         self.look_at = self.hold.max(now).min(now + settings.sync);
+    }
+
+    /// Takes in what the list shows. Where that is as asked, it is a look like another. Else it is a reason for a look, and
+    /// for nothing else: a list may be old. Where calls of ours wait for a look to show them, only a look does.
+    fn list(&mut self, settings: &Settings, now: Time, began: Time, row: Option<State>) {
+        let Some(object) = self.object else { return };
+        let is_old = self.seen.is_some_and(|seen| seen.began >= began);
+        if is_old || self.in_flight.is_some() || self.settling.is_some() {
+            return;
+        }
+        let asked = wanted(&object).state();
+        let is_at_peace = |state| state == asked || object.mode != Mode::Correct;
+        let was = self.seen.map(|seen| seen.state);
+        match row {
+            Some(state) if state == asked || (is_at_peace(state) && Some(state) == was) => {
+                self.look(settings, now, Seen { state, began });
+                // It is as old as it is, and the next one is due from then.
+                self.look_at = self.look_at.min(began + settings.horizon).max(now);
+            }
+            // A line that is known to differ, or whose calls fail, has looks of its own already.
+            _ if self.failing.is_none() && was.is_none_or(is_at_peace) => self.look_at = now,
+            _ => {}
+        }
     }
 
     /// Somebody else changed a line that was as asked. Where that goes on, corrections wait ever longer: two writers that
@@ -570,7 +631,7 @@ impl Memory {
         let Some(object) = self.object else { return Request::Wait(Time::NEVER) };
         if self.failures == 0 {
             // The interval may have become shorter since the last look.
-            self.look_at = self.look_at.min(now + settings.sync);
+            self.look_at = self.look_at.min(now + settings.horizon);
         }
         if self.in_flight.is_some() {
             return Request::Wait(Time::NEVER);
@@ -651,7 +712,7 @@ impl Memory {
             if !failing.is_passing() {
                 return (failing.verdict(), Time::NEVER);
             }
-            let expires = seen.began + settings.sync * settings.stale_after;
+            let expires = seen.began + (settings.sync * settings.stale_after).max(settings.horizon + settings.sync);
             if expires <= now {
                 return (Verdict::Stale(failing.trouble), Time::NEVER);
             }
@@ -720,5 +781,7 @@ fn backoff(settings: &Settings, failures: u8) -> Duration {
     }
 }
 
+#[cfg(test)]
+mod listed;
 #[cfg(test)]
 mod model;

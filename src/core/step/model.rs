@@ -268,6 +268,7 @@ impl Check {
             retry: ticks(1),
             retry_cap: ticks(2),
             sync: ticks(4),
+            horizon: ticks(4),
             stale_after: 1 << 20,
             grace: ticks(1),
         };
