@@ -1,6 +1,11 @@
 //! One `Deployment` object: runs the step function of its line and carries out what it asks for.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::FutureExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time as Timestamp;
@@ -38,7 +43,6 @@ use crate::{
 };
 
 /// Follows an object until it is gone or the term ends.
-#[instrument(name = "line", skip_all, fields(object = %key))]
 pub async fn follow(term: Arc<Term>, key: Key, mailbox: Arc<Mailbox>) {
     let mut follower = Follower {
         memory: Place::Apart(Box::new(term.new_memory())),
@@ -67,7 +71,7 @@ pub async fn follow(term: Arc<Term>, key: Key, mailbox: Arc<Mailbox>) {
             match Box::pin(AssertUnwindSafe(follower.work(start)).catch_unwind()).await {
                 Ok(worked) => break worked,
                 Err(_) => {
-                    error!("a bug: the work on this line panicked; it goes on after a pause");
+                    error!(object = %follower.key, "a bug: the work on this line panicked; it goes on after a pause");
                     follower.term.context.metrics.panics.inc();
                     start = Start::Panicked;
                 }
@@ -123,8 +127,8 @@ struct Follower {
     /// What the last failed call said.
     fault: String,
     obstacle: String,
-    /// The verdict last told, and the status that it was told in.
-    told: Option<(Verdict, DeploymentStatus)>,
+    /// The verdict last told, and the fingerprint of the status that it was told in.
+    told: Option<(Verdict, u64)>,
     /// A drift was told and has not been put right yet.
     drifted: bool,
     /// A call was sent, and its success has not been told yet.
@@ -143,6 +147,7 @@ impl Follower {
     }
 
     /// Works until there is nothing to do before a moment, and returns that. `None`: the object is gone or the term is over.
+    #[instrument(name = "line", skip_all, fields(object = %self.key))]
     async fn work(&mut self, start: Start) -> Option<Time> {
         let mut request = match start {
             _ if self.term.is_over() => return None,
@@ -163,27 +168,27 @@ impl Follower {
                     self.settle();
                     return Some(until);
                 }
-                Request::Look => match self.confirmed() {
-                    Some(confirmed) => confirmed,
-                    None => match self.may_wait() {
-                        Some(until) => return Some(until),
-                        None => {
-                            // An edit does not wait for a look, also one that came while a call was under way: the look is given up.
-                            let looked = tokio::select! {
-                                biased;
-                                () = self.mailbox.urgent_news() => None,
-                                looked = self.look() => Some(looked),
-                            };
-                            match looked {
-                                Some(looked) => self.looked(looked),
-                                None => {
-                                    request = self.take_news().await?;
-                                    continue;
-                                }
-                            }
-                        }
-                    },
-                },
+                Request::Look => {
+                    if let Some(confirmed) = self.confirmed() {
+                        request = self.step(confirmed);
+                        self.doubted |= request == Request::Look;
+                        continue;
+                    }
+                    if let Some(until) = self.may_wait() {
+                        return Some(until);
+                    }
+                    // An edit does not wait for a look, also one that came while a call was under way: the look is given up.
+                    let looked = tokio::select! {
+                        biased;
+                        () = self.mailbox.urgent_news() => None,
+                        looked = self.look() => Some(looked),
+                    };
+                    let Some(looked) = looked else {
+                        request = self.take_news().await?;
+                        continue;
+                    };
+                    self.looked(looked)
+                }
                 Request::Read => self.read().await,
                 Request::Tell(verdict) => {
                     let told = self.tell(verdict).await;
@@ -228,12 +233,12 @@ impl Follower {
         self.mailbox.settle(self.remote.as_ref().filter(|_| self.memory().rests()));
     }
 
-    /// What rows that needed no thought come to: a look, where the line has not looked since.
+    /// What rows that needed no thought come to: a look, where the line is at rest and has not looked since.
     fn confirmed(&self) -> Option<Event> {
+        let (memory, state) = (self.memory(), self.remote.as_ref()?.state);
+        let looked = memory.looked().filter(|_| memory.rests() && !self.doubted)?;
         let began = self.mailbox.confirmed();
-        let state = self.remote.as_ref()?.state;
-        let is_news = !self.doubted && self.memory().looked().is_some_and(|looked| looked < began);
-        is_news.then_some(Event::Listed { began, row: Some(state) })
+        (looked < began).then_some(Event::Listed { began, row: Some(state) })
     }
 
     /// Until when a look that is due may wait for the list to answer it; `None`: it can't.
@@ -535,7 +540,7 @@ impl Follower {
         let Some(seen) = self.seen.clone() else { return Told::Gone };
         let (status, conditions) = self.status(&seen, verdict);
         if status == seen.status {
-            self.told(verdict, status);
+            self.told(verdict, &status);
             return Told::Written(seen.version());
         }
         let (uid, version) = seen.guard();
@@ -557,7 +562,7 @@ impl Follower {
                 let version = written.version();
                 self.term.cluster.written(&self.key, &written);
                 self.seen = Some(written);
-                self.told(verdict, status);
+                self.told(verdict, &status);
                 Told::Written(version)
             }
             Err(kube::Error::Api(status)) if status.code == 409 => Told::Outdated,
@@ -573,10 +578,10 @@ impl Follower {
     /// Whether the verdict last told has another message or other facts by now.
     fn would_tell_otherwise(&self) -> bool {
         let (Some(seen), Some((verdict, status))) = (&self.seen, &self.told) else { return false };
-        self.status(seen, *verdict).0 != *status
+        fingerprint(&self.status(seen, *verdict).0) != *status
     }
 
-    fn told(&mut self, verdict: Verdict, status: DeploymentStatus) {
+    fn told(&mut self, verdict: Verdict, status: &DeploymentStatus) {
         let Conditions { ready, reason, .. } = verdict.conditions(&Details::default());
         let since = status.conditions.iter().find(|it| it.type_ == "Ready").map(|it| it.last_transition_time.0);
         let since = since.unwrap_or_else(jiff::Timestamp::now);
@@ -589,7 +594,7 @@ impl Follower {
             doubt_until: self.term.context.clock.on_the_wall(self.memory().doubt_until()),
         };
         self.term.context.metrics.line(&self.key.to_string(), told);
-        self.told = Some((verdict, status));
+        self.told = Some((verdict, fingerprint(status)));
     }
 
     /// The word for an Event about reaching `verdict`, where it says more than the reason.
@@ -650,6 +655,14 @@ fn remote_status(remote: &Remote) -> RemoteStatus {
         updated_by: remote.updated_by.clone(),
     }
     .fitted()
+}
+
+/// All that a status says, in a number: the status itself is kept once, as the API server has it.
+fn fingerprint(status: &DeploymentStatus) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    // Only text for keys: it can be written.
+    serde_json::to_string(status).unwrap_or_default().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The message of a fault as a sentence.

@@ -53,7 +53,7 @@ pub async fn walk_on(term: Arc<Term>, account: Arc<Account>) {
             last = Some(Instant::now());
             continue;
         };
-        if last.is_none() {
+        if turn == 0 {
             gather(&term, &account).await;
         }
         last = Some(Instant::now());
