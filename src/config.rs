@@ -256,6 +256,7 @@ impl Run {
             retry: Duration::from_secs(1),
             retry_cap: Duration::from_mins(5),
             sync: Duration::from_mins(1),
+            horizon: Duration::from_mins(2),
             stale_after: 3,
             grace: self.missing_grace,
             lists: self.lists.into(),

@@ -186,7 +186,13 @@ mod tests {
     fn a_long_message_and_a_long_list_are_cut_to_what_the_schema_allows() {
         let others: Vec<_> = (0..20).map(|n| format!("Other{n} True A 1 5")).collect();
         let message = "ü".repeat(MESSAGE_MAX);
-        let told = Conditions { ready: Truth::True, progress: Progress::Done, reason: Reason::Synced, message, overdue: false };
+        let told = Conditions {
+            ready: Truth::True,
+            progress: Progress::Done,
+            reason: Reason::Synced,
+            message,
+            overdue: false,
+        };
         let result = update(&conditions(&others.join(", ")), &told, 1, Timestamp::UNIX_EPOCH);
         assert_eq!(result.len(), MAX_ITEMS);
         assert_eq!(result[0].message, "ü".repeat(MESSAGE_MAX / 2));

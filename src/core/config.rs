@@ -45,6 +45,26 @@ pub enum ShownConnections {
     Numbers(Vec<String>),
 }
 
+impl ShownConnections {
+    /// Every number, in order and each once.
+    #[must_use]
+    pub fn numbers(&self) -> Vec<String> {
+        match self {
+            Self::Full(connections) => connections.numbers(),
+            Self::Numbers(numbers) => numbers.clone(),
+        }
+    }
+
+    /// Whether both say the same, as far as both tell it.
+    #[must_use]
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Full(one), Self::Full(other)) => one == other,
+            _ => self.numbers() == other.numbers(),
+        }
+    }
+}
+
 impl Default for ShownConnections {
     fn default() -> Self {
         Self::Numbers(Vec::new())
@@ -387,7 +407,7 @@ impl Managed {
             Field::AppVersion => before.app_version == after.app_version,
             Field::DisplayName => before.name == after.name,
             Field::Description => before.description == after.description,
-            Field::Connections => before.connections == after.connections,
+            Field::Connections => before.connections.agrees_with(&after.connections),
             Field::Schedule => before.schedule == after.schedule,
         };
         self.fields().iter().all(|field| same(&field))

@@ -343,6 +343,20 @@ impl Verdict {
         }
     }
 
+    /// Whether nothing is to be done about the line itself, until something changes.
+    #[must_use]
+    pub const fn is_at_rest(self) -> bool {
+        match self {
+            Self::Synced
+            | Self::Suspended { .. }
+            | Self::Reported
+            | Self::Surplus
+            | Self::Barred { stalled: true, .. } => true,
+            Self::RolloutFailed { goes_on, .. } => !goes_on,
+            _ => false,
+        }
+    }
+
     /// Whether it tells that the operator is at it, and nothing else.
     #[must_use]
     pub const fn is_progress(self) -> bool {
@@ -364,7 +378,8 @@ impl Verdict {
             let state = details.seen == Some(Action::for_paused(details.paused).state());
             let paused = if state { "as spec.paused asks" } else { "but spec.paused is" };
             let value = if state { String::new() } else { format!(" {}", details.paused) };
-            let config = if details.differences.is_empty() { String::new() } else { format!("; {}", details.differences) };
+            let config =
+                if details.differences.is_empty() { String::new() } else { format!("; {}", details.differences) };
             format!("The line {found}{by}, {paused}{value}{config}.")
         };
         let overdue = matches!(self, Self::RolloutFailed { failure: Failure::Overdue, .. });

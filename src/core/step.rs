@@ -92,6 +92,8 @@ pub struct Settings {
     pub retry_cap: Duration,
     /// The time between two looks when nothing is wrong: the Workspace's `syncInterval`.
     pub sync: Duration,
+    /// How long a line that was seen as asked waits for a row of the list to show that it still is, until it looks itself.
+    pub horizon: Duration,
     /// How many sync intervals a look is good for.
     pub stale_after: u32,
     /// How long a Workspace or a Secret that isn't there yet may take to appear before a line counts as stalled.
@@ -268,6 +270,13 @@ pub enum Event {
         /// What it showed, or what went wrong and when to try again.
         answer: Result<Sight, (Trouble, Option<Time>)>,
     },
+    /// A walk over the list of lines came by, unasked.
+    Listed {
+        /// The moment just before the page was asked for.
+        began: Time,
+        /// What the line's row shows; `None`: the whole list has no such row.
+        row: Option<Sight>,
+    },
     /// The call that was asked for ended (or was not sent); with the earliest moment to try again if one was named.
     Sent(Sent, Option<Time>),
     /// The status write that was asked for ended.
@@ -355,10 +364,36 @@ impl Memory {
         self.object.as_ref()
     }
 
+    /// When the last look began that showed a state, a row of the list included.
+    #[must_use]
+    pub fn looked(&self) -> Option<Time> {
+        self.seen.as_ref().map(|seen| seen.began)
+    }
+
+    /// Whether a look is due for no other reason than that there was none for a while.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        let is_busy = self.in_flight.is_some() || self.settling.is_some() || self.due != Due::Nothing;
+        !is_busy && !self.reread && !self.panicked && self.failing.is_none() && self.failures == 0
+    }
+
+    /// Whether the line is at rest: what shows it as it was last seen changes nothing.
+    #[must_use]
+    pub fn rests(&self) -> bool {
+        let is_told = self.told.is_some_and(|told| told.is_at_rest());
+        is_told && self.obstacle.is_none() && self.is_quiet()
+    }
+
+    /// Until when a call that contradicts the object may still land.
+    #[must_use]
+    pub fn doubt_until(&self) -> Time {
+        self.object.as_ref().map_or(Time(0), |object| self.closes(object))
+    }
+
     /// Whether a call that contradicts the object may still land.
     #[must_use]
     pub fn in_doubt(&self, now: Time) -> bool {
-        self.object.as_ref().is_some_and(|object| self.closes(object) > now)
+        self.doubt_until() > now
     }
 
     fn take_in(&mut self, settings: &Settings, now: Time, event: Event) {
@@ -383,6 +418,7 @@ impl Memory {
             Event::Looked { answer: Err((trouble, not_before)), .. } => {
                 self.fail(settings, now, trouble, not_before);
             }
+            Event::Listed { began, row } => self.list(settings, now, began, row),
             Event::Sent(sent, not_before) => self.end_call(settings, now, sent, not_before),
             Event::Told(verdict, told) => self.tell(settings, now, verdict, told),
             Event::Reworded => self.reworded = true,
@@ -435,10 +471,8 @@ impl Memory {
 
     /// Follows `object` from now on. A new generation of something known before is an edit.
     fn adopt(&mut self, now: Time, object: Object, known_before: bool) {
-        let same = self
-            .object
-            .as_ref()
-            .is_some_and(|known| (known.uid, known.generation) == (object.uid, object.generation));
+        let same =
+            self.object.as_ref().is_some_and(|known| (known.uid, known.generation) == (object.uid, object.generation));
         if !same {
             self.due = if known_before { Due::Edit } else { Due::Nothing };
             self.pending = !object.claims;
@@ -493,7 +527,7 @@ impl Memory {
             self.failures = 0;
             self.settling = None;
             self.pending = false;
-            self.look_at = now + settings.sync;
+            self.look_at = now + settings.horizon;
             let closes = self.closes(&object);
             if !object.claims && seen.began < closes {
                 self.look_at = self.look_at.min(closes.max(now));
@@ -541,6 +575,48 @@ impl Memory {
         self.due = Due::Nothing;
         self.look_at = now;
         self.hold = now;
+    }
+
+    /// Takes in what the list shows. Where that is as asked, it is a look like another. Else it is a reason for a look, and
+    /// for nothing else: a list may be old. Where calls of ours wait for a look to show them, only a look does.
+    fn list(&mut self, settings: &Settings, now: Time, began: Time, row: Option<Sight>) {
+        let Some(object) = self.object.clone() else { return };
+        let is_old = self.seen.as_ref().is_some_and(|seen| seen.began >= began);
+        if is_old || self.in_flight.is_some() || self.settling.is_some() {
+            return;
+        }
+        // In peace a row changes nothing: there is nothing to do, or nothing that may be done.
+        let in_peace =
+            |memory: &Self, seen: &Seen| object.mode != Mode::Correct || memory.next(settings, &object, seen).is_none();
+        let was_in_peace = self.seen.as_ref().is_none_or(|seen| in_peace(self, seen));
+        let row = row.map(|Sight { state, config }| Seen { state, config, began });
+        match row {
+            Some(row) if self.is_told_by(settings, &object, &row) && in_peace(self, &row) => {
+                let full = self.seen.as_ref().map(|seen| Arc::clone(&seen.config));
+                // A row lacks what only a look shows; where it shows no change, the look's word stands.
+                let config = full.filter(|_| self.is_as_seen(&object, &row)).unwrap_or_else(|| Arc::clone(&row.config));
+                self.look(settings, now, Seen { config, ..row });
+                // It is as old as it is, and the next one is due from then.
+                self.look_at = self.look_at.min(began + settings.horizon).max(now);
+            }
+            // A line that is known to differ, or whose calls fail, has looks of its own already.
+            _ if self.failing.is_none() && was_in_peace => self.look_at = now,
+            _ => {}
+        }
+    }
+
+    /// Whether a row is as good as a look. It lacks which number belongs to which connection; and what is told of a line
+    /// that isn't as asked has more in it than a row.
+    fn is_told_by(&self, settings: &Settings, object: &Object, row: &Seen) -> bool {
+        let as_asked = self.next(settings, object, row).is_none() && self.shortfall(settings, object, row).is_none();
+        self.is_as_seen(object, row) || (as_asked && object.config.connections.is_none())
+    }
+
+    /// Whether a row shows the line as the last look did.
+    fn is_as_seen(&self, object: &Object, row: &Seen) -> bool {
+        self.seen
+            .as_ref()
+            .is_some_and(|seen| seen.state == row.state && object.config.sees_no_change(&seen.config, &row.config))
     }
 
     /// Somebody else changed a line that was as asked. Where that goes on, corrections wait ever longer: two writers that
@@ -643,7 +719,7 @@ impl Memory {
         let Some(object) = self.object.clone() else { return Request::Wait(Time::NEVER) };
         if self.failures == 0 {
             // The interval may have become shorter since the last look.
-            self.look_at = self.look_at.min(now + settings.sync);
+            self.look_at = self.look_at.min(now + settings.horizon);
         }
         if self.in_flight.is_some() {
             return Request::Wait(Time::NEVER);
@@ -757,7 +833,7 @@ impl Memory {
             if !failing.is_passing() {
                 return (failing.verdict(), Time::NEVER);
             }
-            let expires = seen.began + settings.sync * settings.stale_after;
+            let expires = seen.began + (settings.sync * settings.stale_after).max(settings.horizon + settings.sync);
             if expires <= now {
                 return (Verdict::Stale(failing.trouble), Time::NEVER);
             }
@@ -774,7 +850,9 @@ impl Memory {
             _ if agrees => self.settled(object, seen),
             (_, Mode::Suspend) => Verdict::Suspended { differs: true },
             (_, Mode::Report) => Verdict::Reported,
-            (Some(_), Mode::Correct) if seen.state == State::Unknown && self.settling.is_none() => Verdict::StateUnknown,
+            (Some(_), Mode::Correct) if seen.state == State::Unknown && self.settling.is_none() => {
+                Verdict::StateUnknown
+            }
             (Some(_), Mode::Correct) if self.contest.until > now => Verdict::Contended,
             (Some(_), Mode::Correct) if self.told == Some(Verdict::Drifted) => Verdict::Drifted,
             (Some(next), Mode::Correct) => self.progress(object, seen, &next),
@@ -830,5 +908,7 @@ fn backoff(settings: &Settings, failures: u8) -> Duration {
     }
 }
 
+#[cfg(test)]
+mod listed;
 #[cfg(test)]
 mod model;

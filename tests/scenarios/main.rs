@@ -11,6 +11,7 @@ mod drift;
 mod flux;
 mod keys;
 mod line;
+mod looking;
 mod metrics;
 mod old_schema;
 mod owners;

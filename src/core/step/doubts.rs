@@ -34,7 +34,8 @@ impl Doubts {
 
     /// Until when a PATCH may land that sets a field of `wanted` to something else.
     pub(super) fn against(&self, wanted: &Managed) -> Time {
-        let last = self.patch.as_ref().filter(|(sent, _)| sent.contradicts(wanted)).map_or(Time(0), |(_, until)| *until);
+        let last =
+            self.patch.as_ref().filter(|(sent, _)| sent.contradicts(wanted)).map_or(Time(0), |(_, until)| *until);
         if wanted.is_empty() { Time(0) } else { last.max(self.patches) }
     }
 

@@ -321,6 +321,7 @@ impl Check {
             retry: ticks(1),
             retry_cap: ticks(2),
             sync: ticks(4),
+            horizon: ticks(4),
             stale_after: 1 << 20,
             grace: ticks(1),
             lists: Lists::Replace,
@@ -1224,9 +1225,7 @@ impl Model for Check {
             Property::always(LIES, |_, world: &World| !world.lies()),
             Property::always(DAWDLES, |_, world: &World| !world.dawdled),
             Property::always(EXPOSES, |_, world: &World| !world.exposed),
-            Property::always(STRAYS, |check: &Check, world: &World| {
-                !check.follows(world) || check.converges(world)
-            }),
+            Property::always(STRAYS, |check: &Check, world: &World| !check.follows(world) || check.converges(world)),
         ]
     }
 }

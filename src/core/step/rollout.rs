@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::{Memory, Mode, Object, Seen, Settings, wanted};
 use crate::core::{
-    config::{Difference, Shown},
+    config::{Difference, Fields, Shown},
     line::{Action, Change, State},
     rollout::{Failure, OnFailure, Stage, Strategy},
     status::Verdict,
@@ -92,6 +92,22 @@ pub(super) struct Next {
 }
 
 impl Memory {
+    /// Since when the line has been paused for a change of its configuration.
+    #[must_use]
+    pub const fn down_since(&self) -> Option<Time> {
+        self.rollout.down_since
+    }
+
+    /// The fields that the last look showed otherwise than the object asks, whatever is done about that.
+    #[must_use]
+    pub fn differing(&self, settings: &Settings) -> Fields {
+        let differing = self.object.as_ref().zip(self.seen.as_ref()).map(|(object, seen)| {
+            let Difference { changes, surplus } = object.config.difference(&seen.config, settings.lists);
+            changes.iter().chain(surplus.iter()).collect()
+        });
+        differing.unwrap_or_default()
+    }
+
     /// What the configuration lacks, and is still tried to be brought about.
     fn difference(&self, settings: &Settings, object: &Object, shown: &Shown) -> Difference {
         if self.bar.is_some() || self.rollout.gave_up(object) {

@@ -1,7 +1,5 @@
 //! Why a call is made, and what that entitles it to.
 
-use crate::core::line::Action;
-
 /// How many calls with one key are in flight at most.
 pub const MAX_IN_FLIGHT: usize = 8;
 
@@ -31,16 +29,6 @@ impl Lane {
     /// All of them, the most urgent first.
     pub const ALL: [Self; Self::COUNT] =
         [Self::Pause, Self::Resume, Self::Rollout, Self::Correction, Self::Look, Self::Walk, Self::Import];
-
-    /// The lane of a call that pauses or resumes a line.
-    #[must_use]
-    pub const fn of(action: Action, edit: bool) -> Self {
-        match action {
-            Action::Pause if edit => Self::Pause,
-            Action::Resume if edit => Self::Resume,
-            Action::Pause | Action::Resume => Self::Correction,
-        }
-    }
 
     /// How many calls may be in flight once one of this lane has joined: the last places are kept for the urgent, and
     /// the very last for a pause.

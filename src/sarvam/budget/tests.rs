@@ -5,7 +5,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{advance, sleep};
 
 use super::*;
-use crate::core::{classify::Landed, id::Id, line::Action};
+use crate::core::{classify::Landed, id::Id};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
@@ -58,18 +58,6 @@ fn fault(trouble: Trouble, retry_after: Option<u64>) -> Result<(), Fault> {
 fn line(number: usize) -> LineId {
     let id = |text: &str| Id::new(text).unwrap();
     LineId { org: id("o"), workspace: id("w"), deployment: id(&format!("dep-{number}")) }
-}
-
-#[test]
-fn what_a_call_is_for_says_its_lane() {
-    for (action, edit, lane) in [
-        (Action::Pause, true, Lane::Pause),
-        (Action::Resume, true, Lane::Resume),
-        (Action::Pause, false, Lane::Correction),
-        (Action::Resume, false, Lane::Correction),
-    ] {
-        assert_eq!(Lane::of(action, edit), lane);
-    }
 }
 
 // The bucket.

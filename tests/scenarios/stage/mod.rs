@@ -24,7 +24,7 @@ use kube::{Client, ResourceExt};
 use sarvam_testkit::control_plane::{ControlPlane, Options};
 use sarvam_testkit::kubectl::Kubectl;
 use sarvam_testkit::oracle::{Asks, Edit, Verdict, judge};
-use sarvam_testkit::simulator::{Action, Arrival, Config, Line, LineState, Route, Simulator, What};
+use sarvam_testkit::simulator::{Action, Arrival, Config, Entry, Line, LineState, Route, Simulator, What};
 use sarvam_testkit::watch::Watch;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -465,6 +465,16 @@ impl Stage {
         serde_json::to_value(self.api(Kind::Workspace).get(WORKSPACE).await.unwrap()).unwrap()
     }
 
+    /// The `resourceVersion` of every object of both kinds: it changes with each write.
+    pub async fn versions(&self) -> Vec<Option<String>> {
+        let mut versions = vec![];
+        for kind in [Kind::Workspace, Kind::Deployment] {
+            let objects = self.api(kind).list(&ListParams::default()).await.unwrap();
+            versions.extend(objects.into_iter().map(|object| object.metadata.resource_version));
+        }
+        versions
+    }
+
     /// Every event of the namespace, as JSON.
     pub async fn events(&self) -> Vec<Value> {
         let api = Api::<Event>::namespaced(self.client(), &self.namespace);
@@ -540,12 +550,15 @@ impl Stage {
         self.remote.wait_until(LIMIT, |remote| remote.line(id).is_some_and(so)).await.unwrap();
     }
 
-    /// Waits until the operator has read the remote this many times more.
-    pub async fn looks(&self, times: usize) {
-        let reads = |calls: &dyn Fn(Route) -> usize| calls(Route::Get) + calls(Route::List);
-        let enough = reads(&|route| self.remote.calls(route)) + times;
-        let seen = self.remote.wait_until(LIMIT, |remote| reads(&|route| remote.calls(route)) >= enough);
-        seen.await.unwrap();
+    /// Waits until this many pages of the usual workspace's list have been asked for since, and the one after them. A page
+    /// shows up to a hundred lines, which are all that most scenarios have: so every line has been looked at so often.
+    pub async fn looks(&self, pages: usize) {
+        let is_page = |call: &Arrival| call.route == Route::List && call.workspace == WORKSPACE_ID;
+        let asked = |history: &[Entry]| {
+            history.iter().filter(|entry| matches!(&entry.what, What::Arrived(call) if is_page(call))).count()
+        };
+        let enough = asked(&self.remote.history()) + pages + 1;
+        self.remote.wait_until(LIMIT, |remote| asked(remote.history()) >= enough).await.unwrap();
     }
 
     /// Every status call for a line, in the order in which they came.
