@@ -756,11 +756,10 @@ impl Memory {
         match self.due {
             Due::Nothing => None,
             Due::Edit => match next {
-                // What callers could notice is changed after a look only: the last one may be old.
-                Some(next) if next.looks_first => None,
-                Some(next) => Some(self.send(object, next.change)),
-                // Nothing says that the line needs a call, unless one may have landed that the last look could not see.
-                None => self.unsure(settings, now, object).map(|action| self.send(object, Change::Status(action))),
+                Some(next) if !next.looks_first => Some(self.send(object, next.change)),
+                // Nothing says that the line needs a call, unless one may have landed that the last look could not see. And
+                // what callers could notice is changed after a look only: the last one may be old.
+                _ => self.unsure(settings, now, object).map(|action| self.send(object, Change::Status(action))),
             },
             Due::Correction if next.is_none() => None,
             Due::Correction if !self.fresh => {
@@ -773,16 +772,20 @@ impl Memory {
         }
     }
 
-    /// What to send for an edit although the last look agrees, or there was none: a contrary call may have landed that it
-    /// could not see. Ours may have, also where its doubt has closed since and no look has succeeded after it.
+    /// What to send for an edit although the last look shows the state that is asked, or there was none: a contrary call may
+    /// have landed that it could not see. Ours may have, also where its doubt has closed since and no look has succeeded after
+    /// it.
     fn unsure(&self, settings: &Settings, now: Time, object: &Object) -> Option<Action> {
-        let agrees = self.seen.as_ref().is_none_or(|seen| self.next(settings, object, seen).is_none());
+        let stands = self.seen.as_ref().is_none_or(|seen| match self.next(settings, object, seen) {
+            None => true,
+            Some(next) => matches!(next.change, Change::Config(_)) && object.paused,
+        });
         let (action, began) = match &self.seen {
             Some(seen) => (self.target(object, seen.state), seen.began),
             None => (wanted(object), now),
         };
         let may_answer = action == Action::Pause || self.contrary_patch(object) <= began;
-        (agrees && may_answer && self.doubts.of(action.contrary()) > began).then_some(action)
+        (stands && may_answer && self.doubts.of(action.contrary()) > began).then_some(action)
     }
 
     /// When the last call that contradicts the object can't land any more.
