@@ -392,7 +392,8 @@ impl Follower {
             let began = clock.now();
             let context = &self.term.context;
             let get = context.remote.get(&key, &line);
-            let answer = context.metrics.call(Call::Get, account.name(), get).await;
+            // Boxed, here and below: many tasks may wait for their turn, and few make a call.
+            let answer = Box::pin(context.metrics.call(Call::Get, account.name(), get)).await;
             permit.finish(&answer);
             match answer {
                 Ok(remote) => return Ok((began, remote)),
@@ -467,7 +468,7 @@ impl Follower {
             return Event::Sent(Sent::Withheld(None), None);
         }
         let put = context.remote.set_status(&key, &line, action);
-        let put = context.metrics.call(Call::SetStatus, account.name(), put);
+        let put = Box::pin(context.metrics.call(Call::SetStatus, account.name(), put));
         let tell = async {
             // The task that owns the PUT's connection goes first: who listens to a phone is worth more than who reads a status.
             tokio::task::yield_now().await;
@@ -505,7 +506,7 @@ impl Follower {
     async fn read(&mut self) -> Event {
         let api: Api<Received> = self.term.api(&self.key.namespace);
         let permit = self.term.api_requests.acquire().await;
-        let answer = in_time(api.get_opt(&self.key.name)).await;
+        let answer = Box::pin(in_time(api.get_opt(&self.key.name))).await;
         drop(permit);
         let seen = match answer {
             Ok(Some(received)) => Seen::from(received),
@@ -538,20 +539,26 @@ impl Follower {
     /// Writes the verdict, guarded by `resourceVersion` and `uid`.
     async fn tell(&mut self, verdict: Verdict) -> Told {
         let Some(seen) = self.seen.clone() else { return Told::Gone };
-        let (status, conditions) = self.status(&seen, verdict);
+        let (status, _) = self.status(&seen, verdict);
         if status == seen.status {
             self.told(verdict, &status);
             return Told::Written(seen.version());
         }
+        drop(status);
+        let term = Arc::clone(&self.term);
+        let _permit = term.api_requests.acquire().await;
+        Box::pin(self.write(verdict, &seen)).await
+    }
+
+    async fn write(&mut self, verdict: Verdict, seen: &Seen) -> Told {
+        let (status, conditions) = self.status(seen, verdict);
         let (uid, version) = seen.guard();
         let patch = json!({
             "metadata": {"uid": uid, "resourceVersion": version},
             "status": merge_patch(&json!(seen.status), &json!(status)),
         });
         let api: Api<Received> = self.term.api(&self.key.namespace);
-        let permit = self.term.api_requests.acquire().await;
         let answer = in_time(api.patch_status(&self.key.name, &PatchParams::default(), &Patch::Merge(&patch))).await;
-        drop(permit);
         match answer {
             Ok(written) => {
                 let written = Arc::new(Seen::from(written));
