@@ -407,7 +407,8 @@ impl Follower {
             let began = clock.now();
             let context = &self.term.context;
             let get = context.remote.get(&key, &line);
-            let answer = context.metrics.call(Call::Get, account.name(), get).await;
+            // Boxed, here and below: many tasks may wait for their turn, and few make a call.
+            let answer = Box::pin(context.metrics.call(Call::Get, account.name(), get)).await;
             permit.finish(Some(&line), &answer);
             match answer {
                 Ok(remote) => return Ok((began, remote)),
@@ -481,7 +482,7 @@ impl Follower {
         if context.leadership.remaining() <= context.call_timeout || *context.stopping.borrow() {
             return Event::Sent(Sent::Withheld(None), None);
         }
-        let call = async {
+        let call = Box::pin(async {
             let (call, answer) = match &change {
                 Change::Status(action) => {
                     (Call::SetStatus, context.remote.set_status(&key, &line, *action).left_future())
@@ -489,7 +490,7 @@ impl Follower {
                 Change::Config(fields) => (Call::Update, context.remote.update(&key, &line, fields).right_future()),
             };
             context.metrics.call(call, account.name(), answer).await
-        };
+        });
         let tell = async {
             // The task that owns the PUT's connection goes first: who listens to a phone is worth more than who reads a status.
             tokio::task::yield_now().await;
@@ -530,7 +531,7 @@ impl Follower {
     async fn read(&mut self) -> Event {
         let api: Api<Received> = self.term.api(&self.key.namespace);
         let permit = self.term.api_requests.acquire().await;
-        let answer = in_time(api.get_opt(&self.key.name)).await;
+        let answer = Box::pin(in_time(api.get_opt(&self.key.name))).await;
         drop(permit);
         let seen = match answer {
             Ok(Some(received)) => Seen::from(received),
@@ -563,20 +564,26 @@ impl Follower {
     /// Writes the verdict, guarded by `resourceVersion` and `uid`.
     async fn tell(&mut self, verdict: Verdict) -> Told {
         let Some(seen) = self.seen.clone() else { return Told::Gone };
-        let (status, conditions) = self.status(&seen, verdict);
+        let (status, _) = self.status(&seen, verdict);
         if status == seen.status {
             self.told(verdict, &status);
             return Told::Written(seen.version());
         }
+        drop(status);
+        let term = Arc::clone(&self.term);
+        let _permit = term.api_requests.acquire().await;
+        Box::pin(self.write(verdict, &seen)).await
+    }
+
+    async fn write(&mut self, verdict: Verdict, seen: &Seen) -> Told {
+        let (status, conditions) = self.status(seen, verdict);
         let (uid, version) = seen.guard();
         let patch = json!({
             "metadata": {"uid": uid, "resourceVersion": version},
             "status": merge_patch(&json!(seen.status), &json!(status)),
         });
         let api: Api<Received> = self.term.api(&self.key.namespace);
-        let permit = self.term.api_requests.acquire().await;
         let answer = in_time(api.patch_status(&self.key.name, &PatchParams::default(), &Patch::Merge(&patch))).await;
-        drop(permit);
         match answer {
             Ok(written) => {
                 let written = Arc::new(Seen::from(written));
