@@ -55,8 +55,13 @@ impl Idle {
 impl Usage {
     fn until_now(contender: &Contender) -> Result<Self> {
         let remote = contender.lines.remote();
-        let (all, gets, lists) = (remote.calls(Route::Any), remote.calls(Route::Get), remote.calls(Route::List));
-        Ok(Self { remote_writes: all - gets - lists, gets, lists, cpu: contender.process.cpu_time()? })
+        let calls = |routes: &[Route]| routes.iter().map(|route| remote.calls(*route)).sum();
+        Ok(Self {
+            remote_writes: calls(&[Route::Status, Route::Create, Route::Update, Route::Delete]),
+            gets: calls(&[Route::Get]),
+            lists: calls(&[Route::List]),
+            cpu: contender.process.cpu_time()?,
+        })
     }
 
     fn since(self, before: Self) -> Self {
