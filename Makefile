@@ -19,8 +19,8 @@ test: cargo control-plane programs lint ## Run every check and every test
 e2e: cargo control-plane programs ## Install, upgrade and uninstall the chart on a node of its own, which needs root, or with USE_EXISTING_CLUSTER=true (part of make test)
 	cargo test --locked --test e2e
 
-bench: cargo control-plane ## Measure how fast an edit reaches the remote, how fast the operator starts, and what it costs when idle
-	cargo bench --locked --bench edits
+bench: cargo control-plane ## Measure edits, starts and an idle operator beside other frameworks, and write docs/benchmarks.md: a quarter of an hour
+	WRITE_BENCHMARKS=1 cargo bench --locked --bench edits
 
 image: cargo ## Build the image without a container engine: a tar, and its SBOM beside it (tools/image twice shows that it is reproducible)
 	@tools/image
