@@ -3,9 +3,11 @@
 //! The same functions run in production, in the model checker and under the fuzzer.
 
 pub mod classify;
+pub mod config;
 pub mod id;
 pub mod line;
 pub mod owner;
+pub mod rollout;
 pub mod status;
 pub mod step;
 pub mod time;

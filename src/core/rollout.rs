@@ -1,0 +1,71 @@
+//! How a change of a line's configuration is carried out, and what can come of it.
+
+use std::time::Duration;
+
+/// Whether a line is paused while what callers reach is changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Strategy {
+    /// It is, where a field changes that [needs it](super::config::Field::needs_pause).
+    #[default]
+    PauseFirst,
+    /// It never is.
+    InPlace,
+}
+
+/// What becomes of a line whose change failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnFailure {
+    /// It is what `spec.paused` says, with the configuration that it had.
+    #[default]
+    Resume,
+    /// It stays paused.
+    StayPaused,
+}
+
+/// `spec.rollout`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Rollout {
+    /// Whether the line is paused first.
+    pub strategy: Strategy,
+    /// How long the line may be paused for a change.
+    pub max_pause: Duration,
+    /// What becomes of the line when the change fails.
+    pub on_failure: OnFailure,
+}
+
+impl Default for Rollout {
+    fn default() -> Self {
+        Self { strategy: Strategy::default(), max_pause: Duration::from_mins(2), on_failure: OnFailure::default() }
+    }
+}
+
+/// Why a change was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// The remote refused it for good.
+    Refused,
+    /// The line was paused for longer than `maxPauseSeconds`.
+    Overdue,
+    /// The remote accepted it again and again, and never showed it.
+    NotApplied,
+    /// The remote applied a part of it: nobody may reach a line like that, so it stays paused.
+    Incomplete,
+}
+
+impl Failure {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Refused, Self::Overdue, Self::NotApplied, Self::Incomplete];
+}
+
+/// Where a change is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// The line is being paused for it.
+    Pausing,
+    /// It is being written, or has been and doesn't show yet.
+    Changing,
+    /// It is there, and the line is being resumed.
+    Resuming,
+    /// The line waits, paused, until an earlier call can't land any more.
+    Waiting,
+}
