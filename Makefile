@@ -1,12 +1,12 @@
 # What a person runs by hand here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e bench image crds lint clean cargo control-plane programs
+.PHONY: help demo test e2e bench fuzz mutants image crds audit lint clean cargo control-plane programs
 
 # Where cargo puts what it builds, whatever its settings say.
 BUILT = $(shell cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-6s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s  %s\n", $$1, $$2 }' Makefile
 
 demo: cargo control-plane ## Show a short story on a real API server; on a terminal it stays up until Ctrl-C
 	@[ -x "$(BUILT)/sarvam-demo" ] || echo 'Building the operator and the demo with cargo: a few minutes, once'
@@ -22,6 +22,13 @@ e2e: cargo control-plane programs ## Install, upgrade and uninstall the chart on
 bench: cargo control-plane ## Measure edits, starts and an idle operator beside other frameworks, and write docs/benchmarks.md: a quarter of an hour
 	WRITE_BENCHMARKS=1 cargo bench --locked --bench edits
 
+fuzz: cargo ## Read ten million broken answers of the remote, or as many as FUZZ_REPLIES says; FUZZ_SEED makes others (cargo fuzz: see fuzz/Cargo.toml)
+	FUZZ_REPLIES="$${FUZZ_REPLIES:-10000000}" cargo test --locked --test fuzz -- --nocapture
+
+mutants: cargo ## Change the decisions of src/core in every way that cargo-mutants knows, and see each change caught; FILES names other sources
+	@command -v cargo-mutants >/dev/null || { echo 'cargo-mutants is missing: cargo install --locked cargo-mutants' >&2; exit 1; }
+	cargo mutants $(foreach file,$(or $(FILES),'src/core/**'),--file $(file))
+
 image: cargo ## Build the image without a container engine: a tar, and its SBOM beside it (tools/image twice shows that it is reproducible)
 	@tools/image
 
@@ -29,6 +36,9 @@ crds: cargo ## Write crds/ and docs/reference.md again, after a change of src/ap
 	cargo run --locked -q -- crds > "$(BUILT)/crds.yaml"
 	cp "$(BUILT)/crds.yaml" crds/agents.sarvam.ai.yaml
 	WRITE_REFERENCE=1 cargo test --locked -q --test docs -- --exact reference::the_reference_is_fresh
+
+audit: cargo ## Write docs/dependencies.md again, after a change of Cargo.lock
+	WRITE_DEPENDENCIES=1 cargo test --locked -q --test docs -- --exact dependencies::the_list_of_dependencies_is_fresh
 
 lint: cargo ## Check the format, clippy's lints, and what the dependencies are and may be used for
 	cargo fmt --all --check

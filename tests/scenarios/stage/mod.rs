@@ -591,6 +591,7 @@ impl Stage {
         let operators = lock(&self.operators).clone();
         let mut told = vec![];
         for (number, operator) in operators.iter().enumerate() {
+            told.push((format!("the process list's entry of operator {number}"), operator.in_process_list()));
             let metrics = operator.leave().await;
             assert!(!operator.output().contains("panicked"), "operator {number} panicked:\n{}", operator.output());
             told.push((format!("the output of operator {number}"), operator.output()));
