@@ -1,7 +1,8 @@
-//! The monotonic clock of this process, as the core's [`Time`].
+//! The clocks of this process: the monotonic one, as the core's [`Time`], and the one on the wall.
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::core::time::Time;
@@ -10,13 +11,27 @@ use crate::core::time::Time;
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: Instant,
+    /// What the wall showed at the start, where it goes with this clock from then on.
+    wall: Option<Timestamp>,
 }
 
 impl Clock {
     /// A clock that shows zero now.
     #[must_use]
     pub fn start() -> Self {
-        Self { start: Instant::now() }
+        Self { start: Instant::now(), wall: None }
+    }
+
+    /// The same, but the wall shows `wall` now and goes with this clock: in a run that is repeated it shows the same.
+    #[must_use]
+    pub fn start_at(wall: Timestamp) -> Self {
+        Self { start: Instant::now(), wall: Some(wall) }
+    }
+
+    /// What the wall shows: for people to read. Nothing is decided by it.
+    #[must_use]
+    pub fn wall(&self) -> Timestamp {
+        self.wall.map_or_else(Timestamp::now, |wall| wall + (Instant::now() - self.start))
     }
 
     /// The present moment.

@@ -1,7 +1,7 @@
 //! What this process knows of the API server, from its watches.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -162,8 +162,8 @@ pub struct Cluster {
 struct Inner {
     /// Both kinds have been listed.
     open: bool,
-    workspaces: HashMap<Key, Arc<Account>>,
-    deployments: HashMap<Key, (Arc<Seen>, Arc<Mailbox>)>,
+    workspaces: BTreeMap<Key, Arc<Account>>,
+    deployments: BTreeMap<Key, (Arc<Seen>, Arc<Mailbox>)>,
     /// The objects that name each deployment id, in any workspace.
     by_id: HashMap<String, BTreeSet<Key>>,
 }

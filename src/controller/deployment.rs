@@ -448,7 +448,7 @@ impl Follower {
     fn told(&mut self, verdict: Verdict, status: DeploymentStatus) {
         let Conditions { ready, reason, .. } = verdict.conditions(&Details::default());
         let since = status.conditions.iter().find(|it| it.type_ == "Ready").map(|it| it.last_transition_time.0);
-        let since = since.unwrap_or_else(jiff::Timestamp::now);
+        let since = since.unwrap_or_else(|| self.term.context.clock.wall());
         self.term.context.metrics.line(&self.key.to_string(), ready, reason, since);
         self.told = Some((verdict, status));
     }
@@ -493,7 +493,12 @@ impl Follower {
         let status = DeploymentStatus {
             observed_generation: Some(generation),
             remote,
-            conditions: conditions::update(&seen.status.conditions, &conditions, generation, jiff::Timestamp::now()),
+            conditions: conditions::update(
+                &seen.status.conditions,
+                &conditions,
+                generation,
+                self.term.context.clock.wall(),
+            ),
         };
         (status, conditions)
     }

@@ -366,7 +366,7 @@ async fn tell(term: &Term, account: &Account, told: &mut Option<WorkspaceStatus>
         let status = WorkspaceStatus {
             observed_generation: Some(generation),
             lines: lines.or(old.lines),
-            conditions: conditions::update(&old.conditions, &conditions, generation, jiff::Timestamp::now()),
+            conditions: conditions::update(&old.conditions, &conditions, generation, term.context.clock.wall()),
         };
         (state.workspace.clone(), status, conditions)
     };

@@ -6,6 +6,7 @@ mod echo;
 pub mod key;
 pub mod reader;
 pub mod settings;
+pub mod transport;
 
 pub use budget::{Budget, Lane};
 pub use client::Client;
