@@ -616,7 +616,7 @@ impl Follower {
     fn told(&mut self, verdict: Verdict, status: &DeploymentStatus) {
         let Conditions { ready, reason, .. } = verdict.conditions(&Details::default());
         let since = status.conditions.iter().find(|it| it.type_ == "Ready").map(|it| it.last_transition_time.0);
-        let since = since.unwrap_or_else(jiff::Timestamp::now);
+        let since = since.unwrap_or_else(|| self.term.context.clock.wall());
         let told = metrics::Told {
             ready,
             reason,
@@ -684,7 +684,12 @@ impl Follower {
             remote,
             rollout: change
                 .map(|(remote, asked)| RolloutStatus::new(self.paused_since(seen), differing, &remote.config, asked)),
-            conditions: conditions::update(&seen.status.conditions, &conditions, generation, jiff::Timestamp::now()),
+            conditions: conditions::update(
+                &seen.status.conditions,
+                &conditions,
+                generation,
+                self.term.context.clock.wall(),
+            ),
         };
         (status, conditions)
     }

@@ -535,7 +535,7 @@ async fn tell(term: &Term, account: &Account, told: &mut Option<WorkspaceStatus>
             lines: lines.or(old.lines),
             // Before the first whole walk of this term, what an earlier one found.
             unmanaged: state.unmanaged.clone().or(old.unmanaged).filter(|unmanaged| unmanaged.total > 0),
-            conditions: conditions::update(&old.conditions, &conditions, generation, jiff::Timestamp::now()),
+            conditions: conditions::update(&old.conditions, &conditions, generation, term.context.clock.wall()),
         };
         (state.workspace.clone(), status, conditions)
     };

@@ -7,6 +7,7 @@ pub mod key;
 mod patch;
 pub mod reader;
 pub mod settings;
+pub mod transport;
 
 pub use budget::{Budget, Budgets, Lane};
 pub use client::Client;

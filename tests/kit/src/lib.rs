@@ -2,8 +2,12 @@
 
 /// What a command said.
 mod answer;
+/// An API server in this process.
+pub mod api_server;
 /// What Argo CD makes of the objects.
 pub mod argo;
+/// The clock of the runtime, in the terms of the standard library.
+pub mod clock;
 /// A real etcd and kube-apiserver.
 pub mod control_plane;
 /// A part of this machine that a test has to itself.
