@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{
     core::{
-        config::{Field, Fields},
+        config::{self, Field, Fields},
         step,
     },
     sarvam,
@@ -54,6 +54,24 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// What the remote does with a list in a PATCH.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Lists {
+    /// The new list takes the old one's place.
+    Replace,
+    /// What is new is added, and no call takes anything away.
+    Merge,
+}
+
+impl From<Lists> for config::Lists {
+    fn from(lists: Lists) -> Self {
+        match lists {
+            Lists::Replace => Self::Replace,
+            Lists::Merge => Self::Merge,
+        }
+    }
 }
 
 /// How the remote is reached.
@@ -175,6 +193,10 @@ pub struct Run {
     #[arg(long, env = "SARVAM_MISSING_GRACE", default_value = "2m", value_parser = duration, value_name = "DURATION")]
     pub missing_grace: Duration,
 
+    /// What the remote does with a list in a PATCH: replace it, or add what is new to it.
+    #[arg(long, env = "SARVAM_LISTS", default_value = "replace", value_name = "HOW")]
+    pub lists: Lists,
+
     /// Watch this namespace only; without it, all.
     #[arg(long, env = "SARVAM_NAMESPACE", value_name = "NAMESPACE")]
     pub namespace: Option<String>,
@@ -234,8 +256,10 @@ impl Run {
             retry: Duration::from_secs(1),
             retry_cap: Duration::from_mins(5),
             sync: Duration::from_mins(1),
+            horizon: Duration::from_mins(2),
             stale_after: 3,
             grace: self.missing_grace,
+            lists: self.lists.into(),
         }
     }
 }

@@ -19,6 +19,7 @@ use prometheus_client::{
 use tokio::time::Instant;
 
 use self::objects::Objects;
+pub use self::objects::{Told, Walked};
 use crate::core::{
     classify::{Call, Fault},
     line::Trouble,
@@ -168,9 +169,14 @@ impl Metrics {
         self.api_failures.get_or_create(&RequestLabel { request }).inc();
     }
 
-    /// What the Ready condition of the Deployment object `object` (`namespace/name`) says, and since when.
-    pub fn line(&self, object: &str, ready: Truth, reason: Reason, since: Timestamp) {
-        self.objects.line(object, ready, reason, since);
+    /// What was told of the Deployment object `object` (`namespace/name`).
+    pub fn line(&self, object: &str, told: Told) {
+        self.objects.line(object, told);
+    }
+
+    /// What a walk over the list of lines of the Workspace `workspace` (`namespace/name`) has come to.
+    pub fn walked(&self, workspace: &str, walked: Walked) {
+        self.objects.walked(workspace, walked);
     }
 
     /// Forgets a Deployment object.

@@ -21,7 +21,7 @@ pub use deployment::{
 };
 pub use interval::SyncInterval;
 pub use line_config::{Connection, LineConfig, OnFailure, RolloutSpec, RolloutStrategy, Schedule};
-pub use workspace::{Lines, SecretKeyRef, Workspace, WorkspaceSpec, WorkspaceStatus};
+pub use workspace::{Lines, SecretKeyRef, Unmanaged, Workspace, WorkspaceSpec, WorkspaceStatus};
 
 /// The API group of both kinds.
 pub const GROUP: &str = "agents.sarvam.ai";

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::core::config::{Shown, ShownConnections};
+use crate::core::config::Shown;
 use crate::core::id::Id;
 use crate::core::line::{State, Trouble};
 
@@ -64,7 +64,7 @@ pub struct Reply<'a> {
 
 /// One line as the remote describes it. Only what is used is read, and whatever is of another type than documented
 /// counts as not told; only the id has to be right. Texts are free of control characters and cut to a length.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Remote {
     /// The line's id.
     pub deployment: Id,
@@ -87,10 +87,7 @@ impl Remote {
     /// The numbers of all connections, in order and each once.
     #[must_use]
     pub fn phone_numbers(&self) -> Vec<String> {
-        match &self.config.connections {
-            ShownConnections::Full(connections) => connections.numbers(),
-            ShownConnections::Numbers(numbers) => numbers.clone(),
-        }
+        self.config.connections.numbers()
     }
 }
 

@@ -1,6 +1,6 @@
 //! `sarvam-operator plan`: what a set of manifests would change at the remote, without changing it.
 
-mod manifests;
+pub mod manifests;
 
 use std::{
     collections::{BTreeMap, HashMap},

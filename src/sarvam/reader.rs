@@ -55,7 +55,7 @@ impl Reader {
     /// The last try's fault.
     pub async fn get(&self, deployment: &Id) -> Result<Remote, Fault> {
         let line = LineId { org: self.org.clone(), workspace: self.workspace.clone(), deployment: deployment.clone() };
-        self.patiently(|| self.client.get(&self.key, &line)).await
+        self.patiently(Some(&line), || self.client.get(&self.key, &line)).await
     }
 
     /// Walks the list and returns every line that it shows. `progress` is told how many lines are known so far, and of
@@ -72,7 +72,7 @@ impl Reader {
             let (mut offset, mut total) = (0, None);
             loop {
                 let list = || self.client.list(&self.key, &self.org, &self.workspace, offset, LONGEST_PAGE);
-                let page = self.patiently(list).await?;
+                let page = self.patiently(None, list).await?;
                 offset += page.rows;
                 total = page.total.or(total);
                 lines.extend(page.lines.into_iter().map(|line| (line.deployment.clone(), line)));
@@ -92,17 +92,17 @@ impl Reader {
         Ok(lines)
     }
 
-    async fn patiently<T, F>(&self, call: impl Fn() -> F) -> Result<T, Fault>
+    async fn patiently<T, F>(&self, line: Option<&LineId>, call: impl Fn() -> F) -> Result<T, Fault>
     where
         F: Future<Output = Result<T, Fault>>,
     {
         let mut tries = 1;
         loop {
-            let fault = match self.budget.enter(Lane::Look).await {
+            let fault = match self.budget.enter(Lane::Import).await {
                 Ok(permit) => {
                     let sent = Instant::now();
                     let answer = call().await;
-                    permit.finish(&answer);
+                    permit.finish(line, &answer);
                     match answer {
                         Ok(answer) => {
                             let micros = u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -115,6 +115,10 @@ impl Reader {
                 Err(held) if held.trouble == Trouble::RateLimited => {
                     sleep_until(held.until).await;
                     continue;
+                }
+                Err(held) if held.trouble == Trouble::Unavailable => {
+                    sleep_until(held.until).await;
+                    Fault::new(held.trouble, Landed::No, "the remote failed one call after the other")
                 }
                 Err(held) => return Err(Fault::new(held.trouble, Landed::No, "an earlier call was refused for good")),
             };

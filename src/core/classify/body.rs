@@ -17,19 +17,25 @@ const LONGEST_LIST: usize = 1024;
 
 /// The line that the body describes; nothing unless it is a JSON object with an id.
 pub(super) fn line(reply: &Reply<'_>) -> Option<Remote> {
-    let Object(line) = serde_json::from_slice::<Object<Line>>(reply.body).ok()?;
-    line?.into_remote(reply)
+    object::<Line>(reply)?.into_remote(reply)
 }
 
 /// The page that the body describes; nothing unless it is a JSON object with a list of items.
 pub(super) fn page(reply: &Reply<'_>) -> Option<Page> {
-    let Object(list) = serde_json::from_slice::<Object<Listing>>(reply.body).ok()?;
-    let Listing { items: Rows(rows), total } = list?;
+    let Listing { items: Rows(rows), total } = object(reply)?;
     Some(Page {
         rows: rows.len(),
         total: total.integer().and_then(|total| u64::try_from(total).ok()),
         lines: rows.into_iter().filter_map(|Object(line)| line?.into_remote(reply)).collect(),
     })
+}
+
+/// The JSON object that is the whole body.
+fn object<'de, T: Deserialize<'de>>(reply: &Reply<'de>) -> Option<T> {
+    // Where a text is read past, its bytes would be, too: a body that was damaged on its way there would count as whole.
+    let text = str::from_utf8(reply.body).ok()?;
+    let Object(value) = serde_json::from_str(text).ok()?;
+    value
 }
 
 #[derive(serde::Deserialize)]
