@@ -342,7 +342,8 @@ impl Managed {
                 (None, _) => true,
                 (Some(_), None) => false,
                 (Some(wanted), Some(has)) => {
-                    let more = Schedule { days: wanted.days, ..has.clone() } == *wanted && has.days.contains(wanted.days);
+                    let more =
+                        Schedule { days: wanted.days, ..has.clone() } == *wanted && has.days.contains(wanted.days);
                     return told(wanted == has, more);
                 }
             },
@@ -492,7 +493,11 @@ mod tests {
         let names = |fields: Fields| fields.iter().map(Field::name).collect::<Vec<_>>().join(" ");
         for (wanted, shown, changes, surplus) in table {
             let merged = wanted.difference(&shown, Lists::Merge);
-            assert_eq!((names(merged.changes).as_str(), names(merged.surplus).as_str()), (changes, surplus), "{shown:?}");
+            assert_eq!(
+                (names(merged.changes).as_str(), names(merged.surplus).as_str()),
+                (changes, surplus),
+                "{shown:?}"
+            );
             let replaced = wanted.difference(&shown, Lists::Replace);
             assert!(replaced.surplus.is_empty() && !replaced.changes.is_empty(), "{shown:?}");
         }
