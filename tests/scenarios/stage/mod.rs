@@ -321,15 +321,16 @@ impl Stage {
 
     /// Makes the Secret, or changes it, to hold these entries and no others.
     pub async fn put_secret_data(&self, data: BTreeMap<String, ByteString>) {
-        self.put_secret_data_in(SECRET, data).await;
+        self.apply_secret("scenario", data).await;
     }
 
-    async fn put_secret_data_in(&self, name: &str, data: BTreeMap<String, ByteString>) {
+    /// What other managers put into the Secret stays there.
+    async fn apply_secret(&self, manager: &str, data: BTreeMap<String, ByteString>) {
         lock(&self.secrets).extend(data.values().map(|bytes| bytes.0.clone()));
-        let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+        let metadata = ObjectMeta { name: Some(SECRET.to_owned()), ..ObjectMeta::default() };
         let secret = Secret { metadata, data: Some(data), ..Secret::default() };
-        let params = PatchParams::apply("scenario").force();
-        self.secret_api().patch(name, &params, &Patch::Apply(&secret)).await.unwrap();
+        let params = PatchParams::apply(manager).force();
+        self.secret_api().patch(SECRET, &params, &Patch::Apply(&secret)).await.unwrap();
     }
 
     /// Deletes the Secret.
@@ -349,17 +350,18 @@ impl Stage {
 
     /// Creates the Workspace object.
     pub async fn create_workspace(&self) {
-        self.create_workspace_of(WORKSPACE, WORKSPACE_ID, SECRET).await;
+        self.create_workspace_of(WORKSPACE, WORKSPACE_ID, SECRET_KEY).await;
     }
 
-    /// Creates a Workspace object for another remote workspace of the same id, with a good key in a Secret of that name too.
+    /// Creates a Workspace object for another remote workspace of the same id, and puts a good key to it into the Secret, under
+    /// that name too.
     pub async fn another_workspace(&self, name: &str, key: &str) {
         self.remote.add_key(ORG, name, name, key);
-        self.put_secret_data_in(name, [(SECRET_KEY.to_owned(), ByteString(key.as_bytes().to_vec()))].into()).await;
+        self.apply_secret(name, [(name.to_owned(), ByteString(key.as_bytes().to_vec()))].into()).await;
         self.create_workspace_of(name, name, name).await;
     }
 
-    async fn create_workspace_of(&self, name: &str, id: &str, secret: &str) {
+    async fn create_workspace_of(&self, name: &str, id: &str, secret_key: &str) {
         let workspace = json!({
             "apiVersion": "agents.sarvam.ai/v1alpha1",
             "kind": "Workspace",
@@ -367,7 +369,7 @@ impl Stage {
             "spec": {
                 "orgID": ORG,
                 "workspaceID": id,
-                "apiKeySecretRef": {"name": secret, "key": SECRET_KEY},
+                "apiKeySecretRef": {"name": SECRET, "key": secret_key},
                 "syncInterval": self.sync_interval,
                 "requestsPerSecond": 200,
             },
