@@ -119,7 +119,7 @@ impl Default for Metrics {
 impl Metrics {
     /// A counter that only appears with its first event has no increase for it.
     fn begin_at_zero(&self) {
-        for route in [Call::Get, Call::List, Call::SetStatus].map(route) {
+        for route in Call::ALL.map(route) {
             let outcomes = [None].into_iter().chain(Trouble::ALL.map(Some));
             for outcome in outcomes.map(outcome) {
                 drop(self.calls.get_or_create(&CallLabels { route, outcome }));
@@ -158,7 +158,7 @@ impl Metrics {
         self.durations.get_or_create(&RouteLabel { route }).observe(began.elapsed().as_secs_f64());
         let outcome = outcome(answer.as_ref().err().map(|fault| fault.trouble));
         self.calls.get_or_create(&CallLabels { route, outcome }).inc();
-        if answer.is_ok() && call != Call::SetStatus {
+        if answer.is_ok() && call.is_look() {
             self.objects.looked(workspace, Timestamp::now());
         }
         answer
@@ -209,6 +209,7 @@ const fn route(call: Call) -> &'static str {
         Call::Get => "get",
         Call::List => "list",
         Call::SetStatus => "status",
+        Call::Update => "update",
     }
 }
 

@@ -50,8 +50,8 @@ pub struct WorkspaceSpec {
     #[serde(default)]
     pub sync_interval: SyncInterval,
 
-    /// How many calls a second this workspace may make to the remote, from 1 to 1000. The remote limits each account, so workspaces
-    /// of one account share its limit.
+    /// How many calls a second may be made to the remote with this key, from 1 to 1000. The remote limits each account, so Workspaces with
+    /// the same key share one budget, and the least that one of them asks for holds for all. Where the remote takes less, fewer are made.
     #[serde(default = "five")]
     #[schemars(range(min = 1, max = 1000))]
     pub requests_per_second: i32,

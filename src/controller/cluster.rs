@@ -12,9 +12,10 @@ use super::{mailbox::Mailbox, seen::Seen, workspace::Account};
 use crate::{
     api::{Lines, Workspace},
     core::{
+        config::Connections,
         id::LineId,
         owner::{Claimant, owner},
-        status::Obstacle,
+        status::{Bar, Obstacle},
         step::Source,
     },
 };
@@ -55,6 +56,8 @@ pub struct Standing {
     pub account: Option<Arc<Account>>,
     /// What hinders it, where, and the way out.
     pub obstacle: Option<(Obstacle, String)>,
+    /// What keeps its configuration from being carried out, where, and the way out.
+    pub bar: Option<(Bar, String)>,
 }
 
 #[derive(Default)]
@@ -70,6 +73,8 @@ struct Inner {
     deployments: BTreeMap<Key, (Arc<Seen>, Arc<Mailbox>)>,
     /// The objects that name each deployment id, in any workspace: one, where nobody makes a mistake.
     by_id: HashMap<Box<str>, Vec<Key>>,
+    /// The objects that ask for each phone number: one, where nobody makes a mistake.
+    by_number: HashMap<Box<str>, Vec<Key>>,
     /// The objects that name each Workspace, also one that isn't there.
     members: BTreeMap<Key, Members>,
 }
@@ -192,8 +197,9 @@ impl Cluster {
     pub fn standing(&self, key: &Key) -> Option<Standing> {
         let inner = self.inner();
         let (seen, _) = inner.deployments.get(key).filter(|_| inner.open)?;
-        let hindered =
-            |obstacle, message| Some(Standing { line: None, account: None, obstacle: Some((obstacle, message)) });
+        let hindered = |obstacle, message| {
+            Some(Standing { line: None, account: None, obstacle: Some((obstacle, message)), bar: None })
+        };
         let spec = match &seen.spec {
             Ok(spec) => spec,
             Err(error) => {
@@ -220,11 +226,7 @@ impl Cluster {
             Err(message) => return hindered(Obstacle::InvalidSpec, message),
         };
         if let Some(other) = inner.other_owner(key, &line) {
-            let whose = if other.namespace == key.namespace {
-                format!("Deployment {:?}", other.name)
-            } else {
-                "a Deployment in another namespace".to_owned()
-            };
+            let whose = named_to(key, other);
             let message = format!(
                 "{whose} is older and names the same line ({:?}), so it decides; delete one of the two. This one takes over when the other is gone.",
                 spec.deployment_id
@@ -234,7 +236,8 @@ impl Cluster {
         if !account.is_known() {
             return None;
         }
-        Some(Standing { line: Some(line), account: Some(Arc::clone(account)), obstacle: account.obstacle() })
+        let (obstacle, bar) = (account.obstacle(), inner.bar(key, seen));
+        Some(Standing { line: Some(line), account: Some(Arc::clone(account)), obstacle, bar })
     }
 }
 
@@ -249,14 +252,40 @@ impl Inner {
 
     /// The object that owns `line`, if it isn't `key`.
     fn other_owner(&self, key: &Key, line: &LineId) -> Option<&Key> {
-        let named = self.by_id.get(line.deployment.as_str()).filter(|named| named.len() > 1)?;
+        let named = self.by_id.get(line.deployment.as_str())?;
+        self.older(key, named, |its| its == line)
+    }
+
+    /// The oldest of these objects whose line is one of those, if it isn't `key`.
+    fn older<'a>(&self, key: &Key, named: &'a [Key], is_one: impl Fn(&LineId) -> bool) -> Option<&'a Key> {
+        if named.len() < 2 {
+            return None;
+        }
         let claims: Vec<_> = named
             .iter()
             .filter_map(|key| self.line_of(key).map(|(its, claimant)| (key, its, claimant)))
-            .filter(|(_, its, _)| its == line)
+            .filter(|(_, its, _)| is_one(its))
             .collect();
         let uid = owner(claims.iter().map(|(_, _, claimant)| *claimant))?;
         claims.iter().find(|(its, _, claimant)| claimant.uid == uid && *its != key).map(|(its, _, _)| *its)
+    }
+
+    /// What keeps the configuration of an object from being carried out.
+    fn bar(&self, key: &Key, seen: &Seen) -> Option<(Bar, String)> {
+        let managed = match &seen.managed {
+            Ok(managed) => managed,
+            Err(message) => {
+                return Some((Bar::InvalidConfig, format!("{message}. Until then the configuration stays as it is.")));
+            }
+        };
+        managed.connections.iter().flat_map(Connections::numbers).find_map(|number| {
+            let other = self.older(key, self.by_number.get(number.as_str())?, |_| true)?;
+            let whose = named_to(key, other);
+            let message = format!(
+                "spec.connections: {whose} is older and asks for {number} too, and a number leads to one line only. Remove it from one of the two; until then the configuration stays as it is."
+            );
+            Some((Bar::NumberTaken, message))
+        })
     }
 
     /// Puts an object in the place of what was known under its key, in every index, and has its Workspace count its lines
@@ -282,6 +311,9 @@ impl Inner {
     fn enlist(&mut self, key: &Key, seen: &Seen) {
         let Some((id, workspace)) = names(seen) else { return };
         self.by_id.entry(id.into()).or_insert_with(|| Vec::with_capacity(1)).push(key.clone());
+        for number in numbers(seen) {
+            self.by_number.entry(number.into()).or_default().push(key.clone());
+        }
         let workspace = key.beside(workspace);
         self.recount(&workspace);
         let members = self.members.entry(workspace).or_default();
@@ -291,11 +323,9 @@ impl Inner {
 
     fn strike(&mut self, key: &Key, seen: &Seen) {
         let Some((id, workspace)) = names(seen) else { return };
-        if let Some(keys) = self.by_id.get_mut(id) {
-            keys.retain(|named| named != key);
-            if keys.is_empty() {
-                self.by_id.remove(id);
-            }
+        forget(&mut self.by_id, id, key);
+        for number in numbers(seen) {
+            forget(&mut self.by_number, &number, key);
         }
         let workspace = key.beside(workspace);
         self.recount(&workspace);
@@ -315,10 +345,12 @@ impl Inner {
         }
     }
 
-    /// Wakes the other objects that name the same deployment id: who owns the line may have changed.
+    /// Wakes the other objects that name the same deployment id or phone number: who owns it may have changed.
     fn poke_siblings(&self, key: &Key, seen: Option<&Seen>) {
-        let Some((id, _)) = seen.and_then(names) else { return };
-        let siblings = self.by_id.get(id).into_iter().flatten().filter(|its| *its != key);
+        let Some((seen, (id, _))) = seen.and_then(|seen| names(seen).map(|names| (seen, names))) else { return };
+        let numbers = numbers(seen);
+        let by_number = numbers.iter().filter_map(|number| self.by_number.get(number.as_str()));
+        let siblings = self.by_id.get(id).into_iter().chain(by_number).flatten().filter(|its| *its != key);
         for (_, mailbox) in siblings.filter_map(|its| self.deployments.get(its)) {
             mailbox.signal(true);
         }
@@ -339,7 +371,33 @@ fn names(seen: &Seen) -> Option<(&str, &str)> {
     Some((&spec.deployment_id, &spec.workspace_ref.name))
 }
 
+/// The phone numbers that an object asks for.
+fn numbers(seen: &Seen) -> Vec<String> {
+    let connections = seen.managed.as_ref().ok().and_then(|managed| managed.connections.as_ref());
+    connections.map(Connections::numbers).unwrap_or_default()
+}
+
+/// Takes an object out of an index.
+fn forget(index: &mut HashMap<Box<str>, Vec<Key>>, name: &str, key: &Key) {
+    if let Some(keys) = index.get_mut(name) {
+        keys.retain(|named| named != key);
+        if keys.is_empty() {
+            index.remove(name);
+        }
+    }
+}
+
+/// What the owner of `key` may know of another object.
+fn named_to(key: &Key, other: &Key) -> String {
+    if other.namespace == key.namespace {
+        format!("Deployment {:?}", other.name)
+    } else {
+        "a Deployment in another namespace".to_owned()
+    }
+}
+
 /// What the indexes and the counts know an object by.
-fn counts_as(seen: &Seen) -> (Option<(&str, &str)>, bool) {
-    (names(seen), seen.claims())
+fn counts_as(seen: &Seen) -> (Option<(&str, &str)>, bool, Option<&Connections>) {
+    let connections = seen.managed.as_ref().ok().and_then(|managed| managed.connections.as_ref());
+    (names(seen), seen.claims(), connections)
 }

@@ -28,13 +28,15 @@ use super::{
     workspace::Account,
 };
 use crate::{
-    api::{DeploymentStatus, RemoteState, RemoteStatus, conditions},
+    api::{DeploymentStatus, LineConfig, RemoteState, RemoteStatus, RolloutStatus, conditions},
     core::{
         classify::{Call, Fault, Landed, Remote},
+        config::{Field, Sight},
         id::LineId,
-        line::{Action, State, Trouble},
+        line::{Action, Change, State, Trouble},
+        rollout::Failure,
         status::{Conditions, Details, Obstacle, Verdict},
-        step::{Event, Memory, Request, Sent, Settings, Source, Told, step},
+        step::{Event, Memory, Request, Sent, Settings, Source, Told, Why, step},
         time::Time,
         walk,
     },
@@ -58,7 +60,9 @@ pub async fn follow(term: Arc<Term>, key: Key, mailbox: Arc<Mailbox>) {
         doubted: false,
         waits_since: None,
         fault: String::new(),
+        refusal: String::new(),
         obstacle: String::new(),
+        bar: String::new(),
         told: None,
         drifted: false,
         acted: false,
@@ -126,7 +130,10 @@ struct Follower {
     waits_since: Option<Time>,
     /// What the last failed call said.
     fault: String,
+    /// What the remote said when it refused the change of the configuration.
+    refusal: String,
     obstacle: String,
+    bar: String,
     /// The verdict last told, and the fingerprint of the status that it was told in.
     told: Option<(Verdict, u64)>,
     /// A drift was told and has not been put right yet.
@@ -194,7 +201,7 @@ impl Follower {
                     let told = self.tell(verdict).await;
                     Event::Told(verdict, told)
                 }
-                Request::Send { action, edit, beside } => self.send(action, edit, beside).await,
+                Request::Send { change, why, beside } => self.send(change, why, beside).await,
             };
             request = self.step(event);
         }
@@ -214,8 +221,9 @@ impl Follower {
             Place::Own(_, guard) => &mut **guard,
             Place::Apart(memory) => memory,
         };
-        let (next, request) = step(*memory, &settings, now, event);
-        debug!(?event, ?request, "step");
+        debug!(?event, "step");
+        let (next, request) = step(std::mem::replace(memory, Memory::first()), &settings, now, event);
+        debug!(?request, "step");
         *memory = next;
         request
     }
@@ -235,10 +243,10 @@ impl Follower {
 
     /// What rows that needed no thought come to: a look, where the line is at rest and has not looked since.
     fn confirmed(&self) -> Option<Event> {
-        let (memory, state) = (self.memory(), self.remote.as_ref()?.state);
+        let (memory, sight) = (self.memory(), sight(self.remote.as_ref()?));
         let looked = memory.looked().filter(|_| memory.rests() && !self.doubted)?;
         let began = self.mailbox.confirmed();
-        (looked < began).then_some(Event::Listed { began, row: Some(state) })
+        (looked < began).then_some(Event::Listed { began, row: Some(sight) })
     }
 
     /// Until when a look that is due may wait for the list to answer it; `None`: it can't.
@@ -284,7 +292,7 @@ impl Follower {
         }
         if let Some((seen, source)) = inbox.seen {
             // An echo of our own last write is older than what that write answered.
-            if self.seen.as_ref().is_none_or(|known| known.object().version <= seen.object().version) {
+            if self.seen.as_ref().is_none_or(|known| known.version() <= seen.version()) {
                 self.seen = Some(seen);
             }
             self.source = source;
@@ -296,7 +304,7 @@ impl Follower {
         let request = self.step(Event::Hindered(obstacle));
         let request = match &self.seen {
             Some(seen) => {
-                let object = seen.object();
+                let object = seen.object(&self.term.context.clock);
                 self.step(Event::Noticed(object, self.source))
             }
             None => request,
@@ -309,10 +317,15 @@ impl Follower {
 
     fn take_row(&mut self, row: Row) -> Request {
         let Row { began, remote } = row;
-        let state = remote.as_ref().map(|remote| remote.state);
-        let request = self.step(Event::Listed { began, row: state });
-        if remote.is_some() && self.memory().looked() == Some(began) {
-            self.remote = remote.map(|remote| *remote);
+        let request = self.step(Event::Listed { began, row: remote.as_deref().map(sight) });
+        if let Some(mut remote) = remote.filter(|_| self.memory().looked() == Some(began)) {
+            // A row has the numbers alone; where they are the same, the connections of the last look still are.
+            if let Some(known) = self.remote.take().map(|known| known.config.connections)
+                && known.agrees_with(&remote.config.connections)
+            {
+                remote.config.connections = known;
+            }
+            self.remote = Some(*remote);
             self.waits_since = None;
         } else {
             self.doubted |= request == Request::Look;
@@ -323,12 +336,15 @@ impl Follower {
     /// Takes the place that the cluster gives this object, and returns what hinders it; `None`: it has none yet.
     async fn stand(&mut self) -> Option<Option<Obstacle>> {
         loop {
-            let Standing { line, account, obstacle } = self.term.cluster.standing(&self.key)?;
+            let Standing { line, account, obstacle, bar } = self.term.cluster.standing(&self.key)?;
             self.move_to_account(account);
+            let (obstacle, message) = obstacle.unzip();
             match line {
                 Some(line) if matches!(&self.memory, Place::Own(own, _) if *own == line) => {
                     self.join();
-                    let (obstacle, message) = obstacle.unzip();
+                    let (bar, why) = bar.unzip();
+                    self.bar = why.unwrap_or_default();
+                    self.step(Event::Barred(bar));
                     self.obstacle = message.unwrap_or_default();
                     return Some(obstacle);
                 }
@@ -344,7 +360,6 @@ impl Follower {
                         self.leave();
                         self.memory = Place::Apart(Box::new(self.term.new_memory()));
                     }
-                    let (obstacle, message) = obstacle.unzip();
                     self.obstacle = message.unwrap_or_default();
                     return Some(obstacle);
                 }
@@ -394,7 +409,7 @@ impl Follower {
             let get = context.remote.get(&key, &line);
             // Boxed, here and below: many tasks may wait for their turn, and few make a call.
             let answer = Box::pin(context.metrics.call(Call::Get, account.name(), get)).await;
-            permit.finish(&answer);
+            permit.finish(Some(&line), &answer);
             match answer {
                 Ok(remote) => return Ok((began, remote)),
                 Err(fault) => {
@@ -416,9 +431,9 @@ impl Follower {
         match looked {
             Ok((began, remote)) => {
                 self.mailbox.answered(began);
-                let state = remote.state;
+                let sight = sight(&remote);
                 self.remote = Some(remote);
-                Event::Looked { began, answer: Ok(state) }
+                Event::Looked { began, answer: Ok(sight) }
             }
             Err((fault, trouble, not_before)) => {
                 if trouble == Trouble::NotFound {
@@ -449,14 +464,14 @@ impl Follower {
         Some((line.clone(), Arc::clone(account), key, budget))
     }
 
-    /// One PUT, and beside it the verdict.
-    async fn send(&mut self, action: Action, edit: bool, beside: Option<Verdict>) -> Event {
+    /// One call that changes the line, and beside it the verdict.
+    async fn send(&mut self, change: Change, why: Why, beside: Option<Verdict>) -> Event {
         let term = Arc::clone(&self.term);
         let context = &term.context;
         let Some((line, account, key, budget)) = self.access() else {
             return Event::Sent(Sent::Withheld(None), None);
         };
-        let permit = match budget.enter(if edit { Lane::Edit } else { Lane::Correction }).await {
+        let permit = match budget.enter(lane(&change, why)).await {
             Ok(permit) => permit,
             Err(held) => {
                 self.note_fault(None, held.trouble);
@@ -467,8 +482,15 @@ impl Follower {
         if context.leadership.remaining() <= context.call_timeout || *context.stopping.borrow() {
             return Event::Sent(Sent::Withheld(None), None);
         }
-        let put = context.remote.set_status(&key, &line, action);
-        let put = Box::pin(context.metrics.call(Call::SetStatus, account.name(), put));
+        let call = Box::pin(async {
+            let (call, answer) = match &change {
+                Change::Status(action) => {
+                    (Call::SetStatus, context.remote.set_status(&key, &line, *action).left_future())
+                }
+                Change::Config(fields) => (Call::Update, context.remote.update(&key, &line, fields).right_future()),
+            };
+            context.metrics.call(call, account.name(), answer).await
+        });
         let tell = async {
             // The task that owns the PUT's connection goes first: who listens to a phone is worth more than who reads a status.
             tokio::task::yield_now().await;
@@ -477,21 +499,24 @@ impl Follower {
                 None => None,
             }
         };
-        let (answer, told) = tokio::join!(biased; put, tell);
-        permit.finish(&answer);
+        let (answer, told) = tokio::join!(biased; call, tell);
+        permit.finish(Some(&line), &answer);
         if let Some((verdict, told)) = told {
             self.step(Event::Told(verdict, told));
         }
         let Err(fault) = answer else {
-            info!(action = action.verb(), edit, "sent");
+            info!(%change, ?why, "sent");
             self.acted = true;
             return Event::Sent(Sent::Clean, None);
         };
-        warn!(action = action.verb(), edit, fault = fault.message, landed = ?fault.landed, "the call went wrong");
+        warn!(%change, ?why, fault = fault.message, landed = ?fault.landed, "the call went wrong");
         if fault.trouble == Trouble::CredentialsRejected {
             account.rejected(&term, &key, &fault).await;
         }
         self.note_fault(Some(&fault), fault.trouble);
+        if matches!(change, Change::Config(_)) {
+            self.refusal.clone_from(&self.fault);
+        }
         let not_before = fault.retry_after.map(|pause| context.clock.now() + pause);
         Event::Sent(
             match fault.landed {
@@ -523,7 +548,7 @@ impl Follower {
         if seen.is_deleting {
             self.step(Event::Hindered(Some(Obstacle::Deleting)));
         }
-        let object = seen.object();
+        let object = seen.object(&self.term.context.clock);
         self.seen = Some(Arc::new(seen));
         Event::Read(Some(object))
     }
@@ -591,7 +616,7 @@ impl Follower {
     fn told(&mut self, verdict: Verdict, status: &DeploymentStatus) {
         let Conditions { ready, reason, .. } = verdict.conditions(&Details::default());
         let since = status.conditions.iter().find(|it| it.type_ == "Ready").map(|it| it.last_transition_time.0);
-        let since = since.unwrap_or_else(jiff::Timestamp::now);
+        let since = since.unwrap_or_else(|| self.term.context.clock.wall());
         let told = metrics::Told {
             ready,
             reason,
@@ -624,16 +649,29 @@ impl Follower {
 
     /// The whole status that tells `verdict`.
     fn status(&self, seen: &Seen, verdict: Verdict) -> (DeploymentStatus, Conditions) {
+        let differing = self.memory().differing(&self.term.context.protocol);
+        let change = self.remote.as_ref().zip(seen.managed.as_ref().ok()).filter(|_| !differing.is_empty());
+        let differences = change.map(|(remote, asked)| asked.tell(differing, &remote.config)).unwrap_or_default();
+        let before = seen.status.conditions.iter().find(|it| it.type_ == "Ready");
         let details = Details {
             paused: seen.spec.as_ref().is_ok_and(|spec| spec.paused),
             seen: self.remote.as_ref().map(|remote| remote.state),
             updated_by: self.remote.as_ref().and_then(|remote| remote.updated_by.as_deref()),
+            differences: &differences,
             fault: &self.fault,
-            obstacle: &self.obstacle,
+            refusal: &self.refusal,
+            obstacle: if matches!(verdict, Verdict::Barred { .. }) { &self.bar } else { &self.obstacle },
         };
-        let conditions = verdict.conditions(&details);
+        let mut conditions = verdict.conditions(&details);
+        // Who refused in an earlier term, and why, is told in the status alone.
+        if let (Some(Failure::Refused), true, Some(before)) = (verdict.failure(), self.refusal.is_empty(), before)
+            && before.reason == conditions.reason.to_string()
+        {
+            conditions.message.clone_from(&before.message);
+        }
         let generation = seen.generation;
-        let known = self.remote.as_ref().map(remote_status).or_else(|| {
+        let manages_connections = seen.managed.as_ref().is_ok_and(|managed| managed.connections.is_some());
+        let known = self.remote.as_ref().map(|remote| remote_status(remote, manages_connections)).or_else(|| {
             // Not seen in this term yet: what an earlier one wrote stays, but for the state.
             seen.status.remote.clone().map(|remote| RemoteStatus { state: RemoteState::Unknown, ..remote })
         });
@@ -644,19 +682,53 @@ impl Follower {
         let status = DeploymentStatus {
             observed_generation: Some(generation),
             remote,
-            conditions: conditions::update(&seen.status.conditions, &conditions, generation, jiff::Timestamp::now()),
+            rollout: change
+                .map(|(remote, asked)| RolloutStatus::new(self.paused_since(seen), differing, &remote.config, asked)),
+            conditions: conditions::update(
+                &seen.status.conditions,
+                &conditions,
+                generation,
+                self.term.context.clock.wall(),
+            ),
         };
         (status, conditions)
     }
+
+    /// Since when the line has been paused for a change; what stands already is not told in another second.
+    fn paused_since(&self, seen: &Seen) -> Option<jiff::Timestamp> {
+        let since = self.memory().down_since()?;
+        let told = seen.status.rollout.as_ref().and_then(|rollout| rollout.paused_since.as_ref()).map(|time| time.0);
+        told.or_else(|| Some(self.term.context.clock.on_the_wall(since)))
+    }
 }
 
-fn remote_status(remote: &Remote) -> RemoteStatus {
+/// Where in the budget's queue a call stands.
+const fn lane(change: &Change, why: Why) -> Lane {
+    match (why, change) {
+        (Why::Edit, Change::Status(Action::Pause)) => Lane::Pause,
+        (Why::Edit, Change::Status(Action::Resume)) => Lane::Resume,
+        (Why::Edit | Why::Rollout, _) => Lane::Rollout,
+        (Why::Correction, _) => Lane::Correction,
+    }
+}
+
+/// What the step function needs of an answer.
+fn sight(remote: &Remote) -> Sight {
+    Sight { state: remote.state, config: Arc::new(remote.config.clone()) }
+}
+
+fn remote_status(remote: &Remote, with_connections: bool) -> RemoteStatus {
+    let shown = Field::ALL.into_iter().filter(|field| with_connections || *field != Field::Connections).collect();
+    let config = LineConfig::shown(&remote.config, shown);
     RemoteStatus {
         state: remote.state.into(),
-        name: remote.name.clone(),
+        name: config.display_name,
+        description: config.description,
         app_id: remote.app_id.clone(),
-        app_version: remote.app_version,
-        phone_numbers: remote.phone_numbers.clone(),
+        app_version: config.app_version,
+        phone_numbers: remote.phone_numbers(),
+        connections: config.connections.unwrap_or_default(),
+        schedule: config.schedule,
         channel_direction: remote.channel_direction.clone(),
         updated_at: remote.updated_at.map(Timestamp),
         updated_by: remote.updated_by.clone(),

@@ -16,7 +16,7 @@ mod workspace;
 pub use events::Events;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -50,7 +50,7 @@ use crate::{
     },
     leader::Leadership,
     metrics::{ApiRequest, Metrics},
-    sarvam,
+    sarvam::{self, Budgets},
     server::Readiness,
 };
 
@@ -96,6 +96,8 @@ struct Term {
     /// What is remembered of each line, from the first object that named it to the end of the term. It outlives
     /// objects: calls for a line may still be on their way when its object is gone.
     lines: Mutex<HashMap<LineId, Arc<tokio::sync::Mutex<Memory>>>>,
+    /// Workspaces with the same key share one.
+    budgets: Budgets,
     api_requests: Semaphore,
 }
 
@@ -136,11 +138,12 @@ pub async fn run(context: Context, readiness: &watch::Sender<Readiness>) {
         context,
         cluster: Cluster::default(),
         lines: Mutex::default(),
+        budgets: Budgets::default(),
         api_requests: Semaphore::new(API_REQUESTS),
     });
     let mut tasks = JoinSet::new();
     tokio::select! {
-        () = dispatch(&term, &mut tasks, readiness) => {}
+        biased;
         () = leadership.ended() => warn!("the lease is lost: this process stops acting"),
         // The guard that it returns must not be held while the tasks end.
         () = async { drop(stopping.wait_for(|stopping| *stopping).await) } => {
@@ -148,6 +151,7 @@ pub async fn run(context: Context, readiness: &watch::Sender<Readiness>) {
             term.cluster.stop();
             let _ = tokio::time::timeout(drain, async { while tasks.join_next().await.is_some() {} }).await;
         }
+        () = dispatch(&term, &mut tasks, readiness) => {}
     }
     readiness.send_replace(Readiness::Starting);
     tasks.shutdown().await;
@@ -161,6 +165,8 @@ async fn dispatch(term: &Arc<Term>, tasks: &mut JoinSet<()>, readiness: &watch::
     let (mut listed_deployments, mut listed_workspaces) = (false, false);
     loop {
         tokio::select! {
+            // In this order, not by chance: a run in the simulation must go the same way when it is repeated.
+            biased;
             Some(note) = workspaces.next() => match note {
                 Note::Seen(_, DeserializeGuard(Ok(workspace)), _) => {
                     if let Some(account) = term.cluster.put_workspace(workspace) {
@@ -227,8 +233,8 @@ where
     };
     let kind = K::kind(&K::DynamicType::default()).into_owned();
     let metrics = context.metrics.clone();
-    let mut known: HashSet<Key> = HashSet::new();
-    let mut listing: HashSet<Key> = HashSet::new();
+    let mut known: BTreeSet<Key> = BTreeSet::new();
+    let mut listing: BTreeSet<Key> = BTreeSet::new();
     watcher(api, watcher::Config::default().timeout(WATCH_SECONDS)).default_backoff().flat_map(move |event| {
         let mut notes = Vec::new();
         match event {

@@ -144,12 +144,12 @@ impl Walker<'_> {
             if self.term.is_over() || self.account.is_closed() {
                 return Err(false);
             }
-            let fault = match self.budget.enter(Lane::Look).await {
+            let fault = match self.budget.enter(Lane::Walk).await {
                 Ok(permit) => {
                     let asked = context.clock.now();
                     let list = context.remote.list(&self.key, org, workspace, offset, LONGEST_PAGE);
                     let answer = context.metrics.call(Call::List, self.account.name(), list).await;
-                    permit.finish(&answer);
+                    permit.finish(None, &answer);
                     if self.account.listed(self.term, &self.key, answer.as_ref().err()) {
                         return Err(true);
                     }

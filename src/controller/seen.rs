@@ -1,6 +1,9 @@
 //! A `Deployment` object as it is read and kept: what is used of it, and no more.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    sync::{Arc, LazyLock},
+};
 
 use k8s_openapi::{
     api::core::v1::ObjectReference,
@@ -13,9 +16,12 @@ use serde_json::Value;
 use super::cluster::Key;
 use crate::{
     api::{Deployment, DeploymentSpec, DeploymentStatus},
+    clock::Clock,
     core::{
+        config::Managed,
         owner::Claimant,
-        status::Truth,
+        rollout::Failure,
+        status::{Reason, Truth},
         step::{Mode, Object, Uid, Version},
     },
 };
@@ -117,9 +123,14 @@ pub struct Seen {
     pub is_deleting: bool,
     /// The spec, or what is wrong with it.
     pub spec: Result<DeploymentSpec, String>,
+    /// The configuration that the spec manages, or what is wrong with that.
+    pub managed: Result<Arc<Managed>, String>,
     /// The status.
     pub status: DeploymentStatus,
 }
+
+/// What most objects manage beside `paused`: nothing. Kept once.
+static NOTHING: LazyLock<Arc<Managed>> = LazyLock::new(Arc::default);
 
 impl From<Received> for Seen {
     fn from(received: Received) -> Self {
@@ -131,6 +142,10 @@ impl From<Received> for Seen {
             generation: meta.generation.unwrap_or_default(),
             created: meta.creation_timestamp.map_or(i64::MAX, |time| time.0.as_second()),
             is_deleting: meta.deletion_timestamp.is_some(),
+            managed: spec.as_ref().map_or_else(
+                |_| Ok(Arc::clone(&NOTHING)),
+                |spec| spec.managed().map(|it| if it.is_empty() { Arc::clone(&NOTHING) } else { Arc::new(it) }),
+            ),
             spec,
             status,
         }
@@ -160,8 +175,15 @@ impl Seen {
             && ready.is_some_and(|ready| ready.status == Truth::True.as_str())
     }
 
+    /// Why its status says of this generation that the change of the configuration was given up.
+    fn failed(&self) -> Option<Failure> {
+        let ready = self.status.conditions.iter().find(|condition| condition.type_ == "Ready")?;
+        let is_it = |failure: &Failure| ready.reason == Reason::of_failure(*failure).to_string();
+        Failure::ALL.into_iter().find(is_it).filter(|_| self.status.observed_generation == Some(self.generation))
+    }
+
     /// What the step function needs of it.
-    pub fn object(&self) -> Object {
+    pub fn object(&self, clock: &Clock) -> Object {
         Object {
             uid: self.uid(),
             version: self.version(),
@@ -169,7 +191,17 @@ impl Seen {
             // What can't be read is not acted on: an obstacle stands before it.
             paused: self.spec.as_ref().is_ok_and(|spec| spec.paused),
             mode: self.spec.as_ref().map_or(Mode::Report, DeploymentSpec::mode),
+            // Nor is this: a bar does.
+            config: self.managed.as_ref().map_or_else(|_| Arc::clone(&NOTHING), Arc::clone),
+            rollout: self.spec.as_ref().map(DeploymentSpec::rollout).unwrap_or_default(),
             claims: self.claims(),
+            failed: self.failed(),
+            down_since: self
+                .status
+                .rollout
+                .as_ref()
+                .and_then(|it| it.paused_since.as_ref())
+                .map(|time| clock.of_the_wall(time.0)),
         }
     }
 
@@ -240,7 +272,7 @@ mod tests {
             let seen = Seen::from(received);
             assert_eq!(seen.spec.as_ref().err().map(String::as_str), wrong, "{object}");
             assert_eq!(seen.claims(), claims, "{object}");
-            assert_eq!(seen.object().uid, Uid(0xa << 96 | 0xb));
+            assert_eq!(seen.object(&Clock::start()).uid, Uid(0xa << 96 | 0xb));
             assert_eq!((seen.version(), seen.guard()), (Version(7), ("0000000a-0000-0000-0000-00000000000b", "7")));
         }
     }

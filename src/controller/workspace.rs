@@ -71,8 +71,8 @@ struct State {
     closed: bool,
     /// Whether the Secret has been read, with whatever result.
     known: bool,
-    api_key: Option<ApiKey>,
-    budget: Budget,
+    /// The key to call with, and the budget of all who use it.
+    access: Option<(ApiKey, Budget)>,
     obstacle: Option<Hindrance>,
     /// What the last probe said about the remote, where the key is not the matter.
     fault: Option<Fault>,
@@ -104,7 +104,6 @@ struct Hindrance {
 
 impl Account {
     pub fn new(key: Key, workspace: Workspace) -> Self {
-        let budget = budget(&workspace);
         Self {
             name: key.to_string(),
             key,
@@ -113,8 +112,7 @@ impl Account {
                 workspace,
                 closed: false,
                 known: false,
-                api_key: None,
-                budget,
+                access: None,
                 obstacle: None,
                 fault: None,
                 accepted: false,
@@ -154,7 +152,9 @@ impl Account {
         let mut state = self.state();
         let changed = state.workspace.spec != workspace.spec;
         if changed {
-            state.budget.set_rate(workspace.spec.requests_per_second.unsigned_abs());
+            if let Some((_, budget)) = &state.access {
+                budget.set_rate(rate(&workspace));
+            }
             state.place = place(&workspace);
         }
         state.workspace = workspace;
@@ -204,8 +204,7 @@ impl Account {
 
     /// The key to call with, and the budget to call within; `None` where there is no good key.
     pub fn access(&self) -> Option<(ApiKey, Budget)> {
-        let state = self.state();
-        Some((state.api_key.clone()?, state.budget.clone()))
+        self.state().access.clone()
     }
 
     fn lines(&self) -> MutexGuard<'_, BTreeMap<Id, Arc<Mailbox>>> {
@@ -292,7 +291,7 @@ impl Account {
 
     /// What a page of the list, or the lack of one, says about the key `used`. True where it was refused.
     pub fn listed(&self, term: &Term, used: &ApiKey, fault: Option<&Fault>) -> bool {
-        if self.state().api_key.as_ref() != Some(used) {
+        if self.state().key() != Some(used) {
             return false;
         }
         if let Some(fault) = fault {
@@ -335,7 +334,7 @@ impl Account {
     /// A call with `used` was refused. True where another key is there now, so that it is worth trying again at once.
     pub async fn rejected(&self, term: &Term, used: &ApiKey, fault: &Fault) -> bool {
         let _reading = self.reading.lock().await;
-        let replaced = |state: &State| state.api_key.as_ref().is_some_and(|key| key != used);
+        let replaced = |state: &State| state.key().is_some_and(|key| key != used);
         if replaced(&self.state()) {
             return true;
         }
@@ -371,7 +370,7 @@ impl Account {
     fn adopt(&self, term: &Term, read: Result<ApiKey, Unread>) -> bool {
         let mut state = self.state();
         let news = match read {
-            Ok(key) if state.api_key.as_ref() == Some(&key) => {
+            Ok(key) if state.key() == Some(&key) => {
                 // The same key. Where the remote refused it, only a probe clears that.
                 let cleared = state.obstacle.as_ref().is_some_and(|it| it.obstacle != Obstacle::CredentialsRejected);
                 if cleared {
@@ -380,8 +379,8 @@ impl Account {
                 cleared
             }
             Ok(key) => {
-                state.api_key = Some(key);
-                state.budget = budget(&state.workspace);
+                let budget = term.budgets.of(&key, rate(&state.workspace));
+                state.access = Some((key, budget));
                 state.obstacle = None;
                 state.fault = None;
                 state.accepted = false;
@@ -397,7 +396,7 @@ impl Account {
                 let known = state.obstacle.as_ref().filter(|known| known.obstacle == obstacle);
                 let news = known.is_none_or(|known| known.message != message);
                 let since = known.map_or_else(Instant::now, |known| known.since);
-                state.api_key = None;
+                state.access = None;
                 state.obstacle = Some(Hindrance { obstacle, message, since });
                 news
             }
@@ -414,8 +413,14 @@ impl Account {
     }
 }
 
-fn budget(workspace: &Workspace) -> Budget {
-    Budget::new(workspace.spec.requests_per_second.unsigned_abs())
+impl State {
+    fn key(&self) -> Option<&ApiKey> {
+        self.access.as_ref().map(|(key, _)| key)
+    }
+}
+
+fn rate(workspace: &Workspace) -> u32 {
+    workspace.spec.requests_per_second.unsigned_abs()
 }
 
 fn place(workspace: &Workspace) -> Option<(Id, Id)> {
@@ -495,6 +500,7 @@ fn conditions_of(term: &Term, state: &State) -> Option<Conditions> {
             reason: hindrance.obstacle.reason(),
             progress: if stalled { Progress::Stalled } else { Progress::Reconciling },
             message: hindrance.message.clone(),
+            overdue: false,
         });
     }
     if let Some(fault) = &state.fault {
@@ -504,6 +510,7 @@ fn conditions_of(term: &Term, state: &State) -> Option<Conditions> {
             reason: Reason::of(fault.trouble),
             progress: if stalled { Progress::Stalled } else { Progress::Reconciling },
             message: format!("The lines of this workspace can't be listed: {}.", fault.message),
+            overdue: false,
         });
     }
     state.accepted.then(|| Conditions {
@@ -511,6 +518,7 @@ fn conditions_of(term: &Term, state: &State) -> Option<Conditions> {
         reason: Reason::KeyAccepted,
         progress: Progress::Done,
         message: "The remote accepts the API key.".to_owned(),
+        overdue: false,
     })
 }
 
@@ -527,7 +535,7 @@ async fn tell(term: &Term, account: &Account, told: &mut Option<WorkspaceStatus>
             lines: lines.or(old.lines),
             // Before the first whole walk of this term, what an earlier one found.
             unmanaged: state.unmanaged.clone().or(old.unmanaged).filter(|unmanaged| unmanaged.total > 0),
-            conditions: conditions::update(&old.conditions, &conditions, generation, jiff::Timestamp::now()),
+            conditions: conditions::update(&old.conditions, &conditions, generation, term.context.clock.wall()),
         };
         (state.workspace.clone(), status, conditions)
     };

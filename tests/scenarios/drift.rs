@@ -200,3 +200,21 @@ async fn every_combination_of_suspend_drift_policy_paused_and_state() {
     })
     .await;
 }
+
+/// Nobody can put that right from here: it is told, and nothing is sent to where no line is.
+#[tokio::test]
+async fn a_line_deleted_at_the_remote_is_told() {
+    scenario("deleted-there", async |stage| {
+        stage.paused_line("dep-1");
+        stage.operator();
+        stage.apply("support-line", "dep-1", true).await;
+        stage.ready("support-line").await;
+        stage.remote.remove_line("dep-1", "asha@example.org");
+        stage.says("support-line", "False Reconciling RemoteNotFound").await;
+        stage.edit("support-line", json!({"paused": false})).await;
+        stage.says("support-line", "RemoteNotFound").await;
+        stage.looks(2).await;
+        assert!(stage.puts("dep-1").len() <= 1, "{:?}", stage.puts("dep-1"));
+    })
+    .await;
+}

@@ -19,6 +19,8 @@ mod process;
 mod remote_faults;
 mod replicas;
 mod rights;
+mod secrets;
 mod stage;
+mod statuses;
 mod storms;
 mod workspace;

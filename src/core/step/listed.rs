@@ -14,6 +14,7 @@ const SETTINGS: Settings = Settings {
     horizon: Duration::from_secs(120),
     stale_after: 3,
     grace: Duration::from_secs(60),
+    lists: Lists::Replace,
 };
 
 /// When a term begins, and when the take-over window is over.
@@ -22,6 +23,10 @@ const CERTAIN: Time = Time(140_000);
 
 const fn at(time: Time, seconds: u64) -> Time {
     Time(time.0 + 1000 * seconds)
+}
+
+fn sight(state: State) -> Sight {
+    Sight { state, config: Arc::default() }
 }
 
 /// A line whose object asks for *paused*.
@@ -33,7 +38,18 @@ struct Line {
 impl Line {
     /// A new leader has listed the object.
     fn listed(mode: Mode, claims: bool) -> Self {
-        let object = Object { uid: Uid(1), version: Version(1), generation: 1, paused: true, mode, claims };
+        let object = Object {
+            uid: Uid(1),
+            version: Version(1),
+            generation: 1,
+            paused: true,
+            mode,
+            config: Arc::default(),
+            rollout: Rollout::default(),
+            claims,
+            failed: None,
+            down_since: None,
+        };
         let mut line = Self { memory: Memory::inherited(&SETTINGS, START), request: Request::Wait(Time::NEVER) };
         line.on(START, Event::Noticed(object, Source::List));
         assert_eq!(line.request, Request::Look);
@@ -43,17 +59,17 @@ impl Line {
     /// The same after a look that showed this, and after the status was written.
     fn seen(mode: Mode, state: State) -> Self {
         let mut line = Self::listed(mode, state == State::Paused);
-        line.on(at(START, 1), Event::Looked { began: START, answer: Ok(state) });
+        line.on(at(START, 1), Event::Looked { began: START, answer: Ok(sight(state)) });
         line.tell(at(START, 1));
         line
     }
 
     fn on(&mut self, now: Time, event: Event) {
-        (self.memory, self.request) = step(self.memory, &SETTINGS, now, event);
+        (self.memory, self.request) = step(self.memory.clone(), &SETTINGS, now, event);
     }
 
     fn row(&mut self, now: Time, began: Time, row: Option<State>) {
-        self.on(now, Event::Listed { began, row });
+        self.on(now, Event::Listed { began, row: row.map(sight) });
     }
 
     /// Writes what is to be told, and returns it.
@@ -89,7 +105,7 @@ fn a_row_that_differs_is_a_reason_for_a_look() {
         assert_eq!(line.request, Request::Wait(at(START, 121)));
         line.row(at(START, 60), at(START, 59), row);
         assert_eq!(line.request, Request::Look, "{row:?}");
-        line.on(at(START, 61), Event::Looked { began: at(START, 60), answer: Ok(State::Paused) });
+        line.on(at(START, 61), Event::Looked { began: at(START, 60), answer: Ok(sight(State::Paused)) });
         assert_eq!(line.request, Request::Wait(at(START, 181)), "{row:?}: the list was wrong, and nobody is told");
     }
 }
@@ -98,7 +114,7 @@ fn a_row_that_differs_is_a_reason_for_a_look() {
 fn a_row_that_is_older_than_the_last_look_is_nothing() {
     for row in [Some(State::Active), Some(State::Paused), None] {
         let mut line = Line::seen(Mode::Correct, State::Paused);
-        let before = (line.memory, line.request);
+        let before = (line.memory.clone(), line.request.clone());
         line.row(at(START, 2), START, row);
         assert_eq!((line.memory, line.request), before, "{row:?}");
     }
@@ -122,10 +138,15 @@ fn what_is_only_reported_is_at_rest_too() {
 #[test]
 fn a_call_is_confirmed_by_a_look_alone() {
     let mut line = Line::seen(Mode::Correct, State::Paused);
-    let edited =
-        Object { version: Version(3), generation: 2, paused: false, claims: false, ..*line.memory.object().unwrap() };
+    let edited = Object {
+        version: Version(3),
+        generation: 2,
+        paused: false,
+        claims: false,
+        ..line.memory.object().unwrap().clone()
+    };
     line.on(at(CERTAIN, 0), Event::Noticed(edited, Source::Watch));
-    assert!(matches!(line.request, Request::Send { action: Action::Resume, edit: true, .. }));
+    assert!(matches!(line.request, Request::Send { change: Change::Status(Action::Resume), why: Why::Edit, .. }));
     line.row(at(CERTAIN, 1), at(CERTAIN, 1), Some(State::Active));
     assert_eq!(line.request, Request::Wait(Time::NEVER), "it is under way");
     line.on(at(CERTAIN, 1), Event::Sent(Sent::Clean, None));
@@ -143,7 +164,7 @@ fn looks_that_fail_keep_their_pace() {
         let answer = Err((Trouble::Unavailable, None));
         line.on(at(START, second), Event::Looked { began: at(START, second), answer });
         line.tell(at(START, second));
-        let waits = line.request;
+        let waits = line.request.clone();
         line.row(at(START, second), at(START, second), Some(State::Active));
         assert_eq!(line.request, waits, "at {second}");
         let Request::Wait(until) = waits else { continue };

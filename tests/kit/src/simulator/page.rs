@@ -127,7 +127,7 @@ fn snapshot(state: &State) -> Value {
         })
         .collect();
     json!({
-        "now": millis(Timestamp::now()),
+        "now": millis(state.wall()),
         "lines": lines,
         "keys": state.key_names(),
         "happenings": happenings(state.history()),

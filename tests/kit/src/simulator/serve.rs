@@ -9,6 +9,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -144,7 +145,6 @@ async fn connection(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, sh
 /// Answers one request; the error is a connection that closes without a reply.
 async fn respond(request: Request<Incoming>, shared: Arc<Shared>, pace: Pace) -> Result<Response<Body>, Cut> {
     let (head, body) = request.into_parts();
-    let path = head.uri.path();
     let body = match Limited::new(body, LONGEST_BODY).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => {
@@ -153,7 +153,13 @@ async fn respond(request: Request<Incoming>, shared: Arc<Shared>, pace: Pace) ->
         }
         Err(error) => return Err(error),
     };
-    if let Some(reply) = page::answer(&shared, &head.method, path, &head.headers, &body) {
+    handle(&head, &body, shared, pace).await
+}
+
+/// Answers one request that came in whole.
+pub(super) async fn handle(head: &Parts, body: &[u8], shared: Arc<Shared>, pace: Pace) -> Result<Response<Body>, Cut> {
+    let path = head.uri.path();
+    if let Some(reply) = page::answer(&shared, &head.method, path, &head.headers, body) {
         return Ok(reply.response());
     }
     let target = path.strip_prefix(BASE_PATH).map(|path| call::target(&head.method, path));
