@@ -66,7 +66,10 @@ fn an_edit_through_the_step_function_allocates_nothing() {
     let mut edit = Some(Event::Noticed(object(3, 2, true), Source::Watch));
     let measured = measure(|| request = edit.take().map(&mut tell));
     say("an edit through the step function", &measured);
-    assert!(matches!(request, Some(Request::Send { change: Change::Status(Action::Pause), why: Why::Edit, .. })), "{request:?}");
+    assert!(
+        matches!(request, Some(Request::Send { change: Change::Status(Action::Pause), why: Why::Edit, .. })),
+        "{request:?}"
+    );
     assert_eq!(measured.count_total, 0);
 }
 
