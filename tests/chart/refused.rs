@@ -32,6 +32,7 @@ fn cases() -> Vec<(Value, &'static [&'static str])> {
         (json!({"image": {"digest": "sha256:abc"}}), &["'/image/digest'"]),
         (json!({"image": {"pullPolicy": "Sometimes"}}), &["'/image/pullPolicy'", "'IfNotPresent'"]),
         (json!({"log": {"format": "xml"}}), &["'/log/format'", "'json'"]),
+        (json!({"remote": {"lists": "append"}}), &["'/remote/lists'", "'merge'"]),
         (json!({"http": {"port": 80}}), &["'/http/port'"]),
         (json!({"http": {"address": "localhost"}}), &["'/http/address'"]),
         (json!({"remote": {"url": "example.com"}}), &["'/remote/url'", "https"]),

@@ -43,6 +43,7 @@ fn cases() -> Vec<Case> {
                 ("pod", "/enableServiceLinks", json!(false)),
                 ("flags", "/--namespace", Value::Null),
                 ("flags", "/--use-proxy", Value::Null),
+                ("flags", "/--lists", json!("replace")),
                 ("flags", "/--lease-name", json!("sarvam-operator")),
                 ("Service", "/spec/ports/0/name", json!("metrics")),
                 ("ServiceAccount", "/automountServiceAccountToken", json!(false)),
@@ -129,10 +130,11 @@ fn cases() -> Vec<Case> {
             ],
         ),
         (
-            json!({"remote": {"caBundle": {"secret": {"name": "ca"}}, "useProxy": true}, "extraEnv": [proxy]}),
+            json!({"remote": {"caBundle": {"secret": {"name": "ca"}}, "useProxy": true, "lists": "merge"}, "extraEnv": [proxy]}),
             vec![
                 ("pod", "/volumes/0/secret/secretName", json!("ca")),
                 ("flags", "/--use-proxy", json!(true)),
+                ("flags", "/--lists", json!("merge")),
                 ("container", "/env/1", proxy.clone()),
             ],
         ),
