@@ -31,7 +31,7 @@ use crate::{
         id::LineId,
         line::{Action, State, Trouble},
         status::{Conditions, Details, Obstacle, Verdict},
-        step::{Event, Memory, Request, Sent, Settings, Source, Told, step},
+        step::{Event, Memory, Request, Sent, Settings, Source, Told, Uid, step},
         time::Time,
     },
     metrics::ApiRequest,
@@ -368,13 +368,15 @@ impl Follower {
 
     /// Reads the object with quorum.
     async fn read(&mut self) -> Event {
+        // Not what the memory knows: that may be of another object, which takes the line over.
+        let followed = self.seen.as_ref().map_or(Uid(0), |seen| seen.uid());
         let api: Api<DeserializeGuard<Deployment>> = self.term.api(&self.key.namespace);
         let permit = self.term.api_requests.acquire().await;
         let answer = in_time(api.get_opt(&self.key.name)).await;
         drop(permit);
         let seen = match answer {
             Ok(Some(guard)) => Seen::from(guard),
-            Ok(None) => return Event::Read(None),
+            Ok(None) => return Event::Missing(followed),
             Err(error) => {
                 debug!(error = reason_of(&error), "the object could not be read");
                 self.term.context.metrics.api_failed(ApiRequest::Read);
@@ -382,14 +384,14 @@ impl Follower {
             }
         };
         if self.is_about_another_line(&seen) {
-            return Event::Read(None);
+            return Event::Missing(followed);
         }
         if seen.meta.deletion_timestamp.is_some() {
             self.step(Event::Hindered(Some(Obstacle::Deleting)));
         }
         let object = seen.object();
         self.seen = Some(Arc::new(seen));
-        Event::Read(Some(object))
+        Event::Read(object)
     }
 
     /// Whether an object made again under the same name is about another line than the one this memory is of.

@@ -6,8 +6,8 @@ use crate::case::Case;
 use crate::story::{STORIES, Story};
 use crate::trouble::{Seam, TROUBLES, Trouble, What};
 
-/// How many failures are shown.
-const SHOWN: usize = 3;
+/// How many failures are told of.
+const SHOWN: usize = 50;
 
 /// How often the same thing, such as a renewal of the lease, is struck in one story. A long run strikes it each time.
 const REPEATS: usize = 2;
@@ -83,21 +83,18 @@ pub fn some(count: usize) -> Vec<Case> {
     cases
 }
 
-/// Plays them all, and shows the first that fail.
+/// Plays them all, tells the commands that replay those that fail, and shows the first of them whole.
 fn play(name: &str, cases: &[Case]) {
     assert!(!cases.is_empty(), "{name}: nothing was tried");
-    let mut failed = 0;
-    let mut shown = String::new();
-    for case in cases {
-        let Some(failure) = case.play(false).failure else { continue };
-        failed += 1;
-        if failed <= SHOWN {
-            let trace = case.play(true).trace;
-            let command = format!("SEED='{case}' cargo test --test simulation replay -- --nocapture");
-            shown.push_str(&format!("{trace}{failure}\n  {command}\n\n"));
-        }
+    let failed: Vec<(&Case, String)> =
+        cases.iter().filter_map(|case| Some((case, case.play(false).failure?))).collect();
+    if let Some((first, _)) = failed.first() {
+        println!("{}", first.play(true).trace);
     }
-    assert_eq!(failed, 0, "{name}: {failed} of {} runs failed; the first of them:\n\n{shown}", cases.len());
+    for (case, failure) in failed.iter().take(SHOWN) {
+        println!("{failure}\n  SEED='{case}' cargo test --test simulation replay -- --nocapture\n");
+    }
+    assert!(failed.is_empty(), "{name}: {} of {} runs failed: see above", failed.len(), cases.len());
     println!("{name}: {} runs", cases.len());
 }
 

@@ -291,7 +291,7 @@ impl Check {
             (Variant::OlderActedOn, Event::Noticed(..)) => memory.newest = Version(0),
             (Variant::JudgedAtTheEnd, Event::Looked { began, .. }) => *began = NOW,
             (Variant::ReadyAtOnce, Event::Looked { .. }) => memory.doubts = super::Doubts::default(),
-            (Variant::DoubtsOfObject, Event::Noticed(object, _) | Event::Read(Some(object)))
+            (Variant::DoubtsOfObject, Event::Noticed(object, _) | Event::Read(object))
                 if known
                     .object
                     .or(known.gone.map(|uid| Object { uid, ..*object }))
@@ -981,7 +981,9 @@ impl Model for Check {
             }
             Move::Return(id) => match world.replicas[usize::from(id)].pending {
                 Pending::Reading(Some(object)) => {
-                    self.drive(&mut world, id, Event::Read(object.map(|stored| stored.seen())));
+                    let followed = world.replicas[usize::from(id)].memory.object.map_or(Uid(0), |object| object.uid);
+                    let event = object.map_or(Event::Missing(followed), |stored| Event::Read(stored.seen()));
+                    self.drive(&mut world, id, event);
                 }
                 Pending::Looking { began, served: Some((active, epoch)) } => {
                     world.replicas[usize::from(id)].epoch = epoch;
