@@ -98,7 +98,7 @@ impl Case {
         runtime.block_on(async {
             let world = World::new(self.seed, self.troubles.iter().copied().collect(), traced);
             let played = self.unfold(&world).await;
-            let judged = catch_unwind(AssertUnwindSafe(|| self.judge(&world)));
+            let judged = catch_unwind(AssertUnwindSafe(|| judge_run(&world)));
             let judged = judged.unwrap_or_else(|panic| {
                 let text = panic.downcast_ref::<String>().map(String::as_str);
                 Err(text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a rule is broken").to_owned())
@@ -145,34 +145,34 @@ impl Case {
             sleep(Duration::from_secs(1)).await;
         }
     }
+}
 
-    /// Holds the run against what must hold of every run.
-    fn judge(&self, world: &World) -> Result<(), String> {
-        let changes = world.api.history();
-        let ours = || changes.iter().filter(|change| ["deployments", "workspaces"].contains(&change.plural.as_str()));
-        for change in ours() {
-            rules::check(&change.object);
-        }
-        let versions: Vec<Value> = ours().map(|change| (*change.object).clone()).collect();
-        rules::check_transitions(&versions);
-        let claims: Vec<Claim> = changes
-            .iter()
-            .filter(|change| change.plural == "deployments")
-            .map(|change| {
-                let claim = Claim::of(&change.object, change.at);
-                if change.happened == Happened::Deleted { claim.gone(change.at) } else { claim }
-            })
-            .collect();
-        let history = world.remote.history();
-        if let Some(stray) = history.iter().find(|entry| matches!(entry.what, What::Stray { .. })) {
-            return Err(format!("a call to nowhere: {stray:?}"));
-        }
-        if world.metrics.panics.get() > 0 {
-            return Err("the operator panicked".to_owned());
-        }
-        let verdict = judge(&lock(&world.edits), &claims, &history, clock::now());
-        if verdict.lie.total().is_zero() { Ok(()) } else { Err(format!("the status lied:\n{verdict}")) }
+/// Holds the run against what must hold of every run.
+fn judge_run(world: &World) -> Result<(), String> {
+    let changes = world.api.history();
+    let ours = || changes.iter().filter(|change| ["deployments", "workspaces"].contains(&change.plural.as_str()));
+    for change in ours() {
+        rules::check(&change.object);
     }
+    let versions: Vec<Value> = ours().map(|change| (*change.object).clone()).collect();
+    rules::check_transitions(&versions);
+    let claims: Vec<Claim> = changes
+        .iter()
+        .filter(|change| change.plural == "deployments")
+        .map(|change| {
+            let claim = Claim::of(&change.object, change.at);
+            if change.happened == Happened::Deleted { claim.gone(change.at) } else { claim }
+        })
+        .collect();
+    let history = world.remote.history();
+    if let Some(stray) = history.iter().find(|entry| matches!(entry.what, What::Stray { .. })) {
+        return Err(format!("a call to nowhere: {stray:?}"));
+    }
+    if world.metrics.panics.get() > 0 {
+        return Err("the operator panicked".to_owned());
+    }
+    let verdict = judge(&lock(&world.edits), &claims, &history, clock::now());
+    if verdict.lie.total().is_zero() { Ok(()) } else { Err(format!("the status lied:\n{verdict}")) }
 }
 
 /// What is not yet as the end asks.

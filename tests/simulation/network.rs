@@ -21,6 +21,9 @@ use tokio::time::{sleep, timeout};
 use crate::trouble::{Bend, Delivery, Fate, Moment, Reply, Seam, What};
 use crate::world::{Operator, World};
 
+/// How long kube's client waits for a byte, unless it is told otherwise.
+const READ_TIMEOUT: Duration = Duration::from_secs(295);
+
 /// A client of the world's API server.
 pub fn to_api_server(world: &Arc<World>, operator: &Arc<Operator>) -> kube::Client {
     let (world, operator) = (Arc::clone(world), Arc::clone(operator));
@@ -53,14 +56,17 @@ async fn ask(world: Arc<World>, operator: Arc<Operator>, request: Request) -> Re
     }
     let (server, view) = (world.api.clone(), operator.view.clone());
     let serve = async move { server.request(&view, &head.method, &head.uri, &body) };
-    let served = world.carry(&operator, crash, lands, serve).await;
-    match served {
-        _ if answer == Reply::Nothing => pending().await,
-        api_server::Answer::Whole(status, body) => {
+    let carried = async {
+        let carried = world.carry(&operator, crash, lands, serve).await;
+        if answer == Reply::Nothing { pending().await } else { carried }
+    };
+    match timeout(READ_TIMEOUT, carried).await {
+        Err(_) => in_place_of(Reply::Broken, None),
+        Ok(api_server::Answer::Whole(status, body)) => {
             world.note(|| format!("operator {} #{number} <- {status}", operator.number));
             in_place_of(answer, Some((status, body)))
         }
-        api_server::Answer::Watch(watch) => Body::from_stream(deliver(world, operator, watch)).into_response(),
+        Ok(api_server::Answer::Watch(watch)) => Body::from_stream(deliver(world, operator, *watch)).into_response(),
     }
 }
 
@@ -118,7 +124,7 @@ async fn pass(world: &Arc<World>, operator: &Arc<Operator>, event: &Value, again
     match world.arrive(operator, Seam::Event, gist).1 {
         Some(What::Crash(_)) => {
             world.kill(operator);
-            pending().await
+            pending::<()>().await;
         }
         Some(What::Deliver(Delivery::Hold(time))) => sleep(time).await,
         Some(What::Deliver(Delivery::Freeze(time))) => {
