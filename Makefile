@@ -1,12 +1,12 @@
 # What a person runs by hand here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e bench image crds lint clean cargo control-plane programs
+.PHONY: help demo test e2e bench fuzz mutants image crds audit lint clean cargo control-plane programs
 
 # Where cargo puts what it builds, whatever its settings say.
 BUILT = $(shell cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-6s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s  %s\n", $$1, $$2 }' Makefile
 
 demo: cargo control-plane ## Show a short story on a real API server; on a terminal it stays up until Ctrl-C
 	@[ -x "$(BUILT)/sarvam-demo" ] || echo 'Building the operator and the demo with cargo: a few minutes, once'
@@ -16,11 +16,19 @@ demo: cargo control-plane ## Show a short story on a real API server; on a termi
 test: cargo control-plane programs lint ## Run every check and every test
 	cargo test --locked --workspace --no-fail-fast
 
-e2e: cargo control-plane programs ## Install, upgrade and uninstall the chart on a node of its own, which needs root, or with USE_EXISTING_CLUSTER=true (part of make test)
+e2e: cargo control-plane ## Install, upgrade and uninstall the chart on a node of its own, which needs root, or with USE_EXISTING_CLUSTER=true (part of make test)
+	@tools/program helm >/dev/null
 	cargo test --locked --test e2e
 
-bench: cargo control-plane ## Measure how fast an edit reaches the remote, how fast the operator starts, and what it costs when idle
-	cargo bench --locked --bench edits
+bench: cargo control-plane ## Measure edits, starts and an idle operator beside other frameworks, and write docs/benchmarks.md: a quarter of an hour
+	WRITE_BENCHMARKS=1 cargo bench --locked --bench edits
+
+fuzz: cargo ## Read ten million broken answers of the remote, or as many as FUZZ_REPLIES says; FUZZ_SEED makes others (cargo fuzz: see fuzz/Cargo.toml)
+	FUZZ_REPLIES="$${FUZZ_REPLIES:-10000000}" cargo test --locked --test fuzz -- --nocapture
+
+mutants: cargo ## Change the decisions of src/core in every way that cargo-mutants knows, and see each change caught; FILES names other sources
+	@command -v cargo-mutants >/dev/null || { echo 'cargo-mutants is missing: cargo install --locked cargo-mutants' >&2; exit 1; }
+	cargo mutants $(foreach file,$(or $(FILES),'src/core/**'),--file $(file))
 
 image: cargo ## Build the image without a container engine: a tar, and its SBOM beside it (tools/image twice shows that it is reproducible)
 	@tools/image
@@ -29,6 +37,9 @@ crds: cargo ## Write crds/ and docs/reference.md again, after a change of src/ap
 	cargo run --locked -q -- crds > "$(BUILT)/crds.yaml"
 	cp "$(BUILT)/crds.yaml" crds/agents.sarvam.ai.yaml
 	WRITE_REFERENCE=1 cargo test --locked -q --test docs -- --exact reference::the_reference_is_fresh
+
+audit: cargo ## Write docs/dependencies.md again, after a change of Cargo.lock
+	WRITE_DEPENDENCIES=1 cargo test --locked -q --test docs -- --exact dependencies::the_list_of_dependencies_is_fresh
 
 lint: cargo ## Check the format, clippy's lints, and what the dependencies are and may be used for
 	cargo fmt --all --check
@@ -48,7 +59,8 @@ cargo:
 control-plane:
 	@tools/control-plane >/dev/null
 
-# What else the tests run, built before cargo's tests begin: a test that builds it is silent for minutes.
+# What else the tests run, built before cargo's tests begin: a compiler beside them would take the time that they have.
 programs:
-	@tools/program helm promtool >/dev/null
+	@tools/program helm promtool kustomize-controller argo-health >/dev/null
+	@tools/gitops-crds >/dev/null
 	@$(if $(filter Linux,$(shell uname)),tools/image >/dev/null)

@@ -46,6 +46,22 @@ impl Clock {
         Time(0) + instant.saturating_duration_since(self.start)
     }
 
+    /// What a clock on the wall shows at `time`, as far as can be told now.
+    #[must_use]
+    pub fn on_the_wall(&self, time: Time) -> Timestamp {
+        let (now, wall) = (self.now(), self.wall());
+        let at = if time < now { wall.checked_sub(now.from_now(time)) } else { wall.checked_add(time.from_now(now)) };
+        at.unwrap_or(Timestamp::MAX)
+    }
+
+    /// The moment at which a clock on the wall showed `time`, as far as can be told now: no earlier than this clock's start.
+    #[must_use]
+    pub fn of_the_wall(&self, time: Timestamp) -> Time {
+        let (now, passed) = (self.now(), self.wall().duration_since(time));
+        let passed = u64::try_from(passed.as_millis()).unwrap_or_default();
+        Time(now.0.saturating_sub(passed))
+    }
+
     /// Waits until `time`; for ever if that is [`Time::NEVER`].
     pub async fn wait_until(&self, time: Time) {
         match self.start.checked_add(Duration::from_millis(time.0)) {

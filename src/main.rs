@@ -15,6 +15,9 @@ use sarvam_operator::{
 };
 
 fn main() -> ExitCode {
+    // Memory has the API key in it: no core file of this process, and no debugger but root's. Where the kernel refuses, nothing is lost.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     // Both TLS clients of the process use it; a second installation would be refused, and there is none.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let result = match parse().command {

@@ -38,6 +38,30 @@ fn every_field_is_described_and_bounded() {
     }
 }
 
+/// Where the remote is, its operator says: an object that could would send the key anywhere.
+#[test]
+fn no_field_says_where_the_key_goes() {
+    let schemas = json!(api::crds().into_iter().map(|crd| crd.spec.versions[0].schema.clone()).collect::<Vec<_>>());
+    let mut names = vec![];
+    property_names(&schemas, &mut names);
+    assert!(names.iter().any(|name| name == "apikeysecretref"), "{names:?}");
+    let named: Vec<_> = names
+        .iter()
+        .filter(|name| ["url", "host", "endpoint", "proxy", "namespace"].iter().any(|it| name.contains(it)))
+        .collect();
+    assert!(named.is_empty(), "{named:?}");
+}
+
+/// The name of every property below, in lower case.
+fn property_names(value: &Value, names: &mut Vec<String>) {
+    let Some(inner) = value.as_object() else {
+        value.as_array().into_iter().flatten().for_each(|value| property_names(value, names));
+        return;
+    };
+    names.extend(value["properties"].as_object().into_iter().flatten().map(|(name, _)| name.to_lowercase()));
+    inner.values().for_each(|value| property_names(value, names));
+}
+
 #[test]
 fn the_check_itself_finds_each_fault() {
     let described = |mut schema: Value| {

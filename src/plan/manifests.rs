@@ -41,8 +41,8 @@ impl Manifests {
         if mistakes.is_empty() { Ok(manifests) } else { Err(mistakes.join("\n")) }
     }
 
-    /// Takes in the documents of one source, and returns what is wrong with them.
-    fn take(&mut self, place: &str, text: &str, namespace: &str) -> Vec<String> {
+    /// Takes in the documents of one source, and returns what is wrong with them: sentences that begin with `place`.
+    pub fn take(&mut self, place: &str, text: &str, namespace: &str) -> Vec<String> {
         let documents: Vec<Value> = match serde_saphyr::from_multiple(text) {
             Ok(documents) => documents,
             Err(error) => return vec![format!("{place} is no YAML: {error}")],

@@ -6,9 +6,11 @@ use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::{Method, Request, Url};
 
 use super::key::ApiKey;
+use super::patch;
 use super::settings::{InvalidSetting, Settings};
 use super::transport::{Http, Lost, Transport};
 use crate::core::classify::{self, Call, Fault, Landed, Page, Remote, Reply};
+use crate::core::config::Managed;
 use crate::core::id::{Id, LineId};
 use crate::core::line::{Action, Trouble};
 
@@ -45,11 +47,18 @@ impl Client {
     /// A success shows what the remote answered, which may still be the old state. With [`Landed::Maybe`] in the fault the
     /// action may have taken effect, or may still do so.
     pub async fn set_status(&self, key: &ApiKey, line: &LineId, action: Action) -> Result<Remote, Fault> {
-        let mut request = self.request(Method::PUT, &path(line, &["status"]))?;
-        let body = format!(r#"{{"action":"{}"}}"#, action.verb());
-        *request.body_mut() = Some(body.into());
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let request = self.request(Method::PUT, &path(line, &["status"]))?;
+        let request = with_body(request, format!(r#"{{"action":"{}"}}"#, action.verb()));
         self.send(Call::SetStatus, key, request, |reply| classify::line(Call::SetStatus, &line.deployment, reply)).await
+    }
+
+    /// Changes the fields of one line's configuration that `patch` has, in one call, and no other.
+    ///
+    /// A success shows what the remote answered, which may still be the old configuration. With [`Landed::Maybe`] in the
+    /// fault the fields may have changed, or may still do so, all or some of them.
+    pub async fn update(&self, key: &ApiKey, line: &LineId, patch: &Managed) -> Result<Remote, Fault> {
+        let request = with_body(self.request(Method::PATCH, &path(line, &[]))?, patch::body(patch));
+        self.send(Call::Update, key, request, |reply| classify::line(Call::Update, &line.deployment, reply)).await
     }
 
     /// One page of a workspace's lines: at most `limit` (1 to 100) of them, from number `offset` (0 is the first).
@@ -101,6 +110,13 @@ impl Client {
             gives_key_away: &|text| key.is_given_away_by(text),
         })
     }
+}
+
+/// The request with a body of JSON.
+fn with_body(mut request: Request, body: String) -> Request {
+    *request.body_mut() = Some(body.into());
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    request
 }
 
 /// The segments of the list of a workspace's lines.

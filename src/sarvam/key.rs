@@ -147,6 +147,41 @@ mod tests {
         }
     }
 
+    /// Whether a type can be printed: the method of the type itself goes first, and it is there only where the bound holds.
+    struct Printed<T>(std::marker::PhantomData<T>);
+
+    trait Hidden {
+        fn is_printable(&self) -> bool {
+            false
+        }
+    }
+
+    impl<T> Hidden for Printed<T> {}
+
+    impl<T: std::fmt::Debug> Printed<T> {
+        #[allow(clippy::unused_self, reason = "as in the trait")]
+        fn is_printable(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn what_holds_a_key_can_not_be_printed() {
+        use crate::{sarvam, secret};
+        let printed = [
+            Printed::<ApiKey>(std::marker::PhantomData).is_printable(),
+            Printed::<Inner>(std::marker::PhantomData).is_printable(),
+            Printed::<Echo>(std::marker::PhantomData).is_printable(),
+            Printed::<sarvam::Reader>(std::marker::PhantomData).is_printable(),
+            Printed::<Result<ApiKey, secret::Unread>>(std::marker::PhantomData).is_printable(),
+        ];
+        assert!(!printed.contains(&true), "{printed:?}");
+        assert!(Printed::<InvalidKey>(std::marker::PhantomData).is_printable(), "the probe itself works");
+        // The header is all that is handed on.
+        let key = ApiKey::new(b"sk_live-4f9a!~").ok().unwrap();
+        assert_eq!(format!("{:?}", key.header()), "Sensitive");
+    }
+
     #[test]
     fn equal_texts_are_equal_keys() {
         let key = |bytes| ApiKey::new(bytes).ok();

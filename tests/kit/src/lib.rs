@@ -39,4 +39,4 @@ pub mod simulator;
 /// What the statuses of a namespace claim, and when.
 pub mod watch;
 
-pub use program::{gitops_crds, program};
+pub use program::{gitops_crds, path_from, program};

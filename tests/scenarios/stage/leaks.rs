@@ -7,8 +7,6 @@ use k8s_openapi::ByteString;
 
 /// The shortest part of a key that counts.
 const PART: usize = 8;
-/// The same in hexadecimal.
-const HEX_PART: usize = 2 * PART;
 
 /// A key that shares no part with anything else: of letters that no hexadecimal has, so that no hash in a log looks like it.
 pub fn random_key() -> String {
@@ -20,19 +18,17 @@ pub fn random_key() -> String {
 
 /// Panics when a text gives away one of the secrets; the message says where, not what.
 pub fn check(secrets: &[Vec<u8>], place: &str, text: &str) {
+    let digits = only_digits(text);
     for secret in secrets {
         assert!(!holds_part(text, &forms(secret), PART), "{place} gives an API key away");
         let hex = hex(secret);
-        let lower: HashSet<_> = hex.windows(HEX_PART).collect();
-        assert!(!holds_part(&text.to_lowercase(), &lower, HEX_PART), "{place} gives an API key away in hexadecimal");
+        let hex = parts(hex.as_bytes(), 2 * PART).collect();
+        assert!(!holds_part(&digits, &hex, 2 * PART), "{place} gives an API key away in hexadecimal");
+        assert!(!lists_part(text, secret), "{place} gives an API key away as a list of numbers");
     }
 }
 
-fn holds_part<T: std::borrow::Borrow<[u8]> + std::hash::Hash + Eq>(
-    text: &str,
-    parts: &HashSet<T>,
-    size: usize,
-) -> bool {
+fn holds_part(text: &str, parts: &HashSet<Vec<u8>>, size: usize) -> bool {
     text.as_bytes().windows(size).any(|window| parts.contains(window))
 }
 
@@ -41,17 +37,32 @@ fn forms(secret: &[u8]) -> HashSet<Vec<u8>> {
     let base64 = (0..3).flat_map(|offset| {
         let encoded = serde_json::to_value(ByteString(secret.get(offset..).unwrap_or_default().to_vec()));
         let encoded = encoded.expect("bytes are JSON").as_str().unwrap_or_default().trim_end_matches('=').to_owned();
-        parts(encoded.as_bytes())
+        parts(encoded.as_bytes(), PART).collect::<Vec<_>>()
     });
-    parts(secret).into_iter().chain(base64).collect()
+    parts(secret, PART).chain(base64).collect()
 }
 
-fn parts(bytes: &[u8]) -> Vec<Vec<u8>> {
-    bytes.windows(PART).map(<[u8]>::to_vec).collect()
+fn parts(bytes: &[u8], size: usize) -> impl Iterator<Item = Vec<u8>> {
+    bytes.windows(size).map(<[u8]>::to_vec)
 }
 
-fn hex(secret: &[u8]) -> Vec<u8> {
-    secret.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect()
+fn hex(secret: &[u8]) -> String {
+    secret.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The text in lower case without what stands between the digits of hexadecimals: in a URL, in escapes, in dumps.
+fn only_digits(text: &str) -> String {
+    let text = text.to_lowercase().replace("\\u{", "").replace("\\u00", "").replace("\\x", "").replace("0x", "");
+    text.replace(['%', ' ', ',', ':', '-', '}', '\\', '\n'], "")
+}
+
+/// Whether a list of numbers, as Rust's `Debug` writes bytes, has a part of the secret.
+fn lists_part(text: &str, secret: &[u8]) -> bool {
+    let lists = text.split(|char: char| !(char.is_ascii_digit() || char == ',' || char.is_whitespace()));
+    lists.filter(|list| list.matches(',').count() + 1 >= PART).any(|list| {
+        let bytes: Vec<u8> = list.split(',').filter_map(|number| number.trim().parse().ok()).collect();
+        bytes.windows(PART).any(|window| secret.windows(PART).any(|part| part == window))
+    })
 }
 
 #[test]
@@ -65,8 +76,13 @@ fn a_key_is_found_in_every_form() {
         base64(key.as_bytes()),
         base64(format!("a{key}").as_bytes()),
         base64(format!("ab{key}").as_bytes()),
-        String::from_utf8(hex(part.as_bytes())).unwrap(),
-        String::from_utf8(hex(part.as_bytes())).unwrap().to_uppercase(),
+        hex(part.as_bytes()),
+        hex(part.as_bytes()).to_uppercase(),
+        part.bytes().map(|byte| format!("%{byte:02X}")).collect(),
+        part.bytes().map(|byte| format!("\\u{byte:04x}")).collect(),
+        part.bytes().map(|byte| format!("\\x{byte:02x}")).collect(),
+        format!("{:02x?}", part.as_bytes()),
+        format!("{:?}", ByteString(part.as_bytes().to_vec())),
     ];
     for text in cases {
         let found = std::panic::catch_unwind(|| check(&[key.clone().into_bytes()], "a log", &text));

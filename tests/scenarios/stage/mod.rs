@@ -24,7 +24,7 @@ use kube::{Client, ResourceExt};
 use sarvam_testkit::control_plane::{ControlPlane, Options};
 use sarvam_testkit::kubectl::Kubectl;
 use sarvam_testkit::oracle::{Asks, Edit, Verdict, judge};
-use sarvam_testkit::simulator::{Action, Arrival, Config, Line, LineState, Route, Simulator, What};
+use sarvam_testkit::simulator::{Action, Arrival, Config, Entry, Line, LineState, Route, Simulator, What};
 use sarvam_testkit::watch::Watch;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -317,11 +317,15 @@ impl Stage {
 
     /// Makes the Secret, or changes it, to hold these entries and no others.
     pub async fn put_secret_data(&self, data: BTreeMap<String, ByteString>) {
+        self.put_secret_data_in(SECRET, data).await;
+    }
+
+    async fn put_secret_data_in(&self, name: &str, data: BTreeMap<String, ByteString>) {
         lock(&self.secrets).extend(data.values().map(|bytes| bytes.0.clone()));
-        let metadata = ObjectMeta { name: Some(SECRET.to_owned()), ..ObjectMeta::default() };
+        let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
         let secret = Secret { metadata, data: Some(data), ..Secret::default() };
         let params = PatchParams::apply("scenario").force();
-        self.secret_api().patch(SECRET, &params, &Patch::Apply(&secret)).await.unwrap();
+        self.secret_api().patch(name, &params, &Patch::Apply(&secret)).await.unwrap();
     }
 
     /// Deletes the Secret.
@@ -341,16 +345,17 @@ impl Stage {
 
     /// Creates the Workspace object.
     pub async fn create_workspace(&self) {
-        self.create_workspace_of(WORKSPACE, WORKSPACE_ID).await;
+        self.create_workspace_of(WORKSPACE, WORKSPACE_ID, SECRET).await;
     }
 
-    /// Creates a Workspace object for another remote workspace of the same id, where the first key is good too.
-    pub async fn another_workspace(&self, name: &str) {
-        self.remote.add_key(ORG, name, "first", &self.first_key());
-        self.create_workspace_of(name, name).await;
+    /// Creates a Workspace object for another remote workspace of the same id, with a good key in a Secret of that name too.
+    pub async fn another_workspace(&self, name: &str, key: &str) {
+        self.remote.add_key(ORG, name, name, key);
+        self.put_secret_data_in(name, [(SECRET_KEY.to_owned(), ByteString(key.as_bytes().to_vec()))].into()).await;
+        self.create_workspace_of(name, name, name).await;
     }
 
-    async fn create_workspace_of(&self, name: &str, id: &str) {
+    async fn create_workspace_of(&self, name: &str, id: &str, secret: &str) {
         let workspace = json!({
             "apiVersion": "agents.sarvam.ai/v1alpha1",
             "kind": "Workspace",
@@ -358,7 +363,7 @@ impl Stage {
             "spec": {
                 "orgID": ORG,
                 "workspaceID": id,
-                "apiKeySecretRef": {"name": SECRET, "key": SECRET_KEY},
+                "apiKeySecretRef": {"name": secret, "key": SECRET_KEY},
                 "syncInterval": self.sync_interval,
                 "requestsPerSecond": 200,
             },
@@ -460,6 +465,16 @@ impl Stage {
         serde_json::to_value(self.api(Kind::Workspace).get(WORKSPACE).await.unwrap()).unwrap()
     }
 
+    /// The `resourceVersion` of every object of both kinds: it changes with each write.
+    pub async fn versions(&self) -> Vec<Option<String>> {
+        let mut versions = vec![];
+        for kind in [Kind::Workspace, Kind::Deployment] {
+            let objects = self.api(kind).list(&ListParams::default()).await.unwrap();
+            versions.extend(objects.into_iter().map(|object| object.metadata.resource_version));
+        }
+        versions
+    }
+
     /// Every event of the namespace, as JSON.
     pub async fn events(&self) -> Vec<Value> {
         let api = Api::<Event>::namespaced(self.client(), &self.namespace);
@@ -535,12 +550,15 @@ impl Stage {
         self.remote.wait_until(LIMIT, |remote| remote.line(id).is_some_and(so)).await.unwrap();
     }
 
-    /// Waits until the operator has read the remote this many times more.
-    pub async fn looks(&self, times: usize) {
-        let reads = |calls: &dyn Fn(Route) -> usize| calls(Route::Get) + calls(Route::List);
-        let enough = reads(&|route| self.remote.calls(route)) + times;
-        let seen = self.remote.wait_until(LIMIT, |remote| reads(&|route| remote.calls(route)) >= enough);
-        seen.await.unwrap();
+    /// Waits until this many pages of the usual workspace's list have been asked for since, and the one after them. A page
+    /// shows up to a hundred lines, which are all that most scenarios have: so every line has been looked at so often.
+    pub async fn looks(&self, pages: usize) {
+        let is_page = |call: &Arrival| call.route == Route::List && call.workspace == WORKSPACE_ID;
+        let asked = |history: &[Entry]| {
+            history.iter().filter(|entry| matches!(&entry.what, What::Arrived(call) if is_page(call))).count()
+        };
+        let enough = asked(&self.remote.history()) + pages + 1;
+        self.remote.wait_until(LIMIT, |remote| asked(remote.history()) >= enough).await.unwrap();
     }
 
     /// Every status call for a line, in the order in which they came.
@@ -573,6 +591,7 @@ impl Stage {
         let operators = lock(&self.operators).clone();
         let mut told = vec![];
         for (number, operator) in operators.iter().enumerate() {
+            told.push((format!("the process list's entry of operator {number}"), operator.in_process_list()));
             let metrics = operator.leave().await;
             assert!(!operator.output().contains("panicked"), "operator {number} panicked:\n{}", operator.output());
             told.push((format!("the output of operator {number}"), operator.output()));

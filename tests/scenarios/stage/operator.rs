@@ -90,6 +90,12 @@ impl Operator {
         self.process.output()
     }
 
+    /// What the process list of its machine shows of it: its arguments and its environment. Empty where it has ended, and where that isn't shown.
+    pub(super) fn in_process_list(&self) -> String {
+        let read = |file: &str| std::fs::read(format!("/proc/{}/{file}", self.process.pid())).unwrap_or_default();
+        ["cmdline", "environ", "comm"].map(|file| String::from_utf8_lossy(&read(file)).into_owned()).concat()
+    }
+
     /// Whether it still runs.
     pub fn runs(&self) -> bool {
         self.process.try_wait().unwrap().is_none()
