@@ -566,6 +566,10 @@ impl Follower {
     /// Writes the verdict, guarded by `resourceVersion` and `uid`.
     async fn tell(&mut self, verdict: Verdict) -> Told {
         let Some(seen) = self.seen.clone() else { return Told::Gone };
+        if let (Verdict::Failing { trouble, .. } | Verdict::Stale(trouble), "") = (verdict, self.fault.as_str()) {
+            // The line failed under the object that owned it before, which took the remote's words with it.
+            self.note_fault(None, trouble);
+        }
         let (status, _) = self.status(&seen, verdict);
         if status == seen.status {
             self.told(verdict, &status);
