@@ -10,7 +10,7 @@ use axum::http::Method;
 use sarvam_testkit::api_server::{Answer, Happened, View};
 use sarvam_testkit::clock;
 use sarvam_testkit::oracle::{Asks, Claim, Edit, judge};
-use sarvam_testkit::simulator::{Line, LineState, What};
+use sarvam_testkit::simulator::{CallId, Entry, Line, LineState, Route, What};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -98,7 +98,7 @@ impl Case {
         runtime.block_on(async {
             let world = World::new(self.seed, self.troubles.iter().copied().collect(), traced);
             let played = self.unfold(&world).await;
-            let judged = catch_unwind(AssertUnwindSafe(|| judge_run(&world)));
+            let judged = catch_unwind(AssertUnwindSafe(|| judge_run(self.story, &world)));
             let judged = judged.unwrap_or_else(|panic| {
                 let text = panic.downcast_ref::<String>().map(String::as_str);
                 Err(text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a rule is broken").to_owned())
@@ -148,7 +148,7 @@ impl Case {
 }
 
 /// Holds the run against what must hold of every run.
-fn judge_run(world: &World) -> Result<(), String> {
+fn judge_run(story: &Story, world: &World) -> Result<(), String> {
     let changes = world.api.history();
     let ours = || changes.iter().filter(|change| ["deployments", "workspaces"].contains(&change.plural.as_str()));
     for change in ours() {
@@ -168,11 +168,28 @@ fn judge_run(world: &World) -> Result<(), String> {
     if let Some(stray) = history.iter().find(|entry| matches!(entry.what, What::Stray { .. })) {
         return Err(format!("a call to nowhere: {stray:?}"));
     }
+    let in_place = story.steps.iter().flat_map(|step| &step.words).any(|word| word.contains("InPlace"));
+    let updates: Vec<_> = history.iter().filter_map(|entry| update(&entry.what)).collect();
+    let landed_on_active = |entry: &&Entry| match entry.what {
+        What::Applied { call, from, .. } => updates.contains(&call) && from == Some(LineState::Active),
+        _ => false,
+    };
+    if let Some(entry) = history.iter().find(landed_on_active).filter(|_| !in_place) {
+        return Err(format!("the configuration of a line that answers was changed: {entry:?}"));
+    }
     if world.metrics.panics.get() > 0 {
         return Err("the operator panicked".to_owned());
     }
     let verdict = judge(&lock(&world.edits), &claims, &history, clock::now());
     if verdict.lie.total().is_zero() { Ok(()) } else { Err(format!("the status lied:\n{verdict}")) }
+}
+
+/// The call, where it is one that changes a configuration.
+fn update(what: &What) -> Option<CallId> {
+    match what {
+        What::Arrived(arrival) if arrival.route == Route::Update => Some(arrival.call),
+        _ => None,
+    }
 }
 
 /// What is not yet as the end asks.
@@ -181,6 +198,10 @@ fn missing(world: &World, end: &End) -> Option<String> {
     match end {
         End::Line(id, state) => {
             (line(id) != Some(*state)).then(|| format!("the line {id} is {:?}, not {state:?}", line(id)))
+        }
+        End::Version(id, version) => {
+            let is = world.remote.line(id).map(|line| line.app_version);
+            (is != Some(*version)).then(|| format!("the line {id} has version {is:?}, not {version}"))
         }
         End::Says(name, reason) => {
             let Some(object) = get(world, "deployments", name) else {
