@@ -91,7 +91,12 @@ const CASES: &[(&str, &[Sent])] = &[
             (
                 "PUT",
                 "deployments/a/status",
-                r#"{"apiVersion": "agents.sarvam.ai/v1alpha1", "kind": "Deployment", "metadata": {"name": "a", "resourceVersion": "$6.rv", "uid": "11111111-2222-4333-8444-555555555555"}, "status": {}}"#,
+                r#"{"apiVersion": "agents.sarvam.ai/v1alpha1", "kind": "Deployment", "metadata": {"name": "a", "resourceVersion": "$6.rv", "uid": "$6.uid"}, "status": {"observedGeneration": 4}}"#,
+            ),
+            (
+                "PUT",
+                "deployments/a/status",
+                r#"{"apiVersion": "agents.sarvam.ai/v1alpha1", "kind": "Deployment", "metadata": {"name": "a", "resourceVersion": "$8.rv", "uid": "11111111-2222-4333-8444-555555555555"}, "status": {}}"#,
             ),
             ("DELETE", "deployments/a", r#"{"preconditions": {"uid": "11111111-2222-4333-8444-555555555555"}}"#),
             ("DELETE", "deployments/a", r#"{"preconditions": {"resourceVersion": "$1.rv"}}"#),
