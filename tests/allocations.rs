@@ -1,14 +1,16 @@
 //! How much the hot paths allocate: figures that no busy machine moves. `cargo test --test allocations -- --nocapture` prints them.
 
-use std::time::Duration;
+use std::{mem::replace, sync::Arc, time::Duration};
 
 use allocation_counter::{AllocationInfo, measure};
 use jiff::Timestamp;
 use sarvam_operator::core::{
     classify::{Reply, page},
-    line::{Action, State},
+    config::{Lists, Managed, Shown, Sight},
+    line::{Action, Change, State},
+    rollout::Rollout,
     status::Verdict,
-    step::{Event, Memory, Mode, Object, Request, Settings, Source, Told, Uid, Version, step},
+    step::{Event, Memory, Mode, Object, Request, Settings, Source, Told, Uid, Version, Why, step},
     time::Time,
 };
 use serde_json::json;
@@ -32,30 +34,42 @@ fn an_edit_through_the_step_function_allocates_nothing() {
         retry: Duration::from_secs(1),
         retry_cap: Duration::from_mins(5),
         sync: Duration::from_mins(1),
+        horizon: Duration::from_mins(1),
         stale_after: 3,
         grace: Duration::from_mins(2),
+        lists: Lists::Replace,
     };
+    let managed = Arc::new(Managed::default());
     let object = |version, generation, paused| Object {
         uid: Uid(1),
         version: Version(version),
         generation,
         paused,
         mode: Mode::Correct,
-        claims: version == 2,
+        config: Arc::clone(&managed),
+        rollout: Rollout::default(),
+        claims: false,
+        failed: None,
+        down_since: None,
     };
     let mut memory = Memory::first();
     let mut tell = |event| {
-        let (next, request) = step(memory, &settings, Time(1000), event);
+        let (next, request) = step(replace(&mut memory, Memory::first()), &settings, Time(1000), event);
         memory = next;
         request
     };
     tell(Event::Noticed(object(1, 1, false), Source::List));
-    tell(Event::Looked { began: Time(1000), answer: Ok(State::Active) });
+    let sight = Sight { state: State::Active, config: Arc::new(Shown::default()) };
+    tell(Event::Looked { began: Time(1000), answer: Ok(sight) });
     tell(Event::Told(Verdict::Synced, Told::Written(Version(2))));
     let mut request = None;
-    let measured = measure(|| request = Some(tell(Event::Noticed(object(3, 2, true), Source::Watch))));
+    let mut edit = Some(Event::Noticed(object(3, 2, true), Source::Watch));
+    let measured = measure(|| request = edit.take().map(&mut tell));
     say("an edit through the step function", &measured);
-    assert!(matches!(request, Some(Request::Send { action: Action::Pause, edit: true, .. })), "{request:?}");
+    assert!(
+        matches!(request, Some(Request::Send { change: Change::Status(Action::Pause), why: Why::Edit, .. })),
+        "{request:?}"
+    );
     assert_eq!(measured.count_total, 0);
 }
 

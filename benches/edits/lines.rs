@@ -103,6 +103,12 @@ impl Lines {
             suspend: false,
             drift_policy: DriftPolicy::Correct,
             deletion_policy: DeletionPolicy::Retain,
+            app_version: None,
+            display_name: None,
+            description: None,
+            connections: None,
+            schedule: None,
+            rollout: None,
         };
         self.deployments.create(&PostParams::default(), &Deployment::new(&id, spec)).await.because(&id)?;
         Ok(())

@@ -430,7 +430,7 @@ impl Memory {
                 self.panicked = true;
                 self.reread = self.object.is_some();
                 self.failures = self.failures.saturating_add(1);
-                self.look_at = now + backoff(settings, self.failures.saturating_add(1));
+                self.look_at = now + self.backoff(settings, self.failures.saturating_add(1));
             }
             Event::Woken => {}
         }
@@ -552,7 +552,7 @@ impl Memory {
             Some((aim, _)) if aim == Aim::of(&next.change) => {
                 self.settling = None;
                 self.failures = self.failures.saturating_add(1);
-                self.hold = now + backoff(settings, self.failures);
+                self.hold = now + self.backoff(settings, self.failures);
                 if aim == Aim::Config && self.rollout.was_ignored(&object, &seen) {
                     return self.start_afresh(now);
                 }
@@ -628,7 +628,7 @@ impl Memory {
         let Contest { rounds, at, .. } = self.contest;
         let goes_on = rounds > 0 && now < at + CALM;
         let rounds = if goes_on { rounds.saturating_add(1) } else { 1 };
-        self.contest = Contest { rounds, at: now, until: now + backoff(settings, rounds.saturating_sub(1)) };
+        self.contest = Contest { rounds, at: now, until: now + self.backoff(settings, rounds.saturating_sub(1)) };
         self.hold = self.hold.max(self.contest.until);
     }
 
@@ -636,7 +636,7 @@ impl Memory {
         let known = self.failing.filter(|failing| failing.trouble == trouble);
         let since = known.map_or(now, |failing| failing.since);
         self.failures = self.failures.saturating_add(1);
-        let mut again = now + backoff(settings, self.failures);
+        let mut again = now + self.backoff(settings, self.failures);
         let stalled = match trouble {
             Trouble::Refused | Trouble::QuotaExhausted => true,
             // A right can be missing for a moment while it is changed on the other side.
@@ -656,7 +656,7 @@ impl Memory {
     fn fail_call(&mut self, settings: &Settings, now: Time, trouble: Trouble, not_before: Option<Time>) {
         self.fail(settings, now, trouble, not_before);
         let stalled = self.failing.is_some_and(|failing| failing.stalled);
-        let pause = if stalled { settings.retry_cap } else { backoff(settings, self.failures) };
+        let pause = if stalled { settings.retry_cap } else { self.backoff(settings, self.failures) };
         self.look_at = not_before.unwrap_or(now);
         self.hold = self.look_at.max(now + pause);
     }
@@ -687,9 +687,12 @@ impl Memory {
             }
             Sent::Withheld(trouble) => {
                 let again = not_before.unwrap_or(now + settings.retry);
-                match trouble {
-                    Some(trouble) => self.fail_call(settings, now, trouble, Some(again)),
-                    None => self.look_at = again,
+                self.look_at = again;
+                if let Some(trouble) = trouble {
+                    // Nothing was tried, so nothing failed: the call goes out when it may, and has its turn as before.
+                    self.failing = Some(Failing { trouble, since: now, stalled: trouble == Trouble::QuotaExhausted });
+                    self.due = Due::Correction;
+                    self.hold = again;
                 }
             }
         }
@@ -717,9 +720,21 @@ impl Memory {
             Told::Failed => {
                 self.reread = true;
                 self.tell_failures = self.tell_failures.saturating_add(1);
-                self.read_at = now + backoff(settings, self.tell_failures.saturating_add(1));
+                self.read_at = now + self.backoff(settings, self.tell_failures.saturating_add(1));
             }
         }
+    }
+
+    /// The pause after the n-th failure in a row: none, then doubling from `retry` to `retry_cap`, less up to a quarter that
+    /// differs from object to object: what failed together is not tried again together.
+    fn backoff(&self, settings: &Settings, failures: u8) -> Duration {
+        let Some(doublings) = failures.checked_sub(2) else { return Duration::ZERO };
+        let factor = 1u32.checked_shl(u32::from(doublings)).unwrap_or(u32::MAX);
+        let pause = settings.retry.saturating_mul(factor).min(settings.retry_cap);
+        let uid = self.object.as_ref().map_or(0, |object| object.uid.0);
+        let part = (uid ^ uid >> 64).wrapping_add(u128::from(failures) * 97) % 256;
+        let less = pause.as_millis() / 4 * part / 256;
+        pause - Duration::from_millis(u64::try_from(less).unwrap_or_default())
     }
 
     fn decide(&mut self, settings: &Settings, now: Time) -> Request {
@@ -768,7 +783,7 @@ impl Memory {
                 // what callers could notice is changed after a look only: the last one may be old.
                 _ => self.unsure(settings, now, object).map(|action| self.send(object, Change::Status(action))),
             },
-            Due::Correction if next.is_none() => None,
+            Due::Correction if next.is_none() || self.hold > now => None,
             Due::Correction if !self.fresh => {
                 self.reread = true;
                 Some(Request::Read)
@@ -905,17 +920,6 @@ pub const CREDENTIALS_GRACE: Duration = Duration::from_mins(1);
 
 const fn wanted(object: &Object) -> Action {
     Action::for_paused(object.paused)
-}
-
-/// The pause after the n-th failure in a row: none, then doubling from `retry` to `retry_cap`.
-fn backoff(settings: &Settings, failures: u8) -> Duration {
-    match failures.checked_sub(2) {
-        None => Duration::ZERO,
-        Some(doublings) => {
-            let factor = 1u32.checked_shl(u32::from(doublings)).unwrap_or(u32::MAX);
-            settings.retry.saturating_mul(factor).min(settings.retry_cap)
-        }
-    }
 }
 
 #[cfg(test)]

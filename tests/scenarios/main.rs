@@ -19,6 +19,7 @@ mod process;
 mod remote_faults;
 mod replicas;
 mod rights;
+mod rollout;
 mod secrets;
 mod stage;
 mod statuses;

@@ -185,8 +185,8 @@ fn a_list_that_lies_changes_nothing() {
                     Some(State::Active | State::Unknown) if mode == Mode::Correct => continue,
                     Some(state) => Line::seen(mode, state),
                 };
-                for turn in 0..5 {
-                    let now = at(START, 10 + 30 * u64::try_from(turn).unwrap());
+                for turn in 0..5u32 {
+                    let now = at(START, 10 + 30 * u64::from(turn));
                     let row = rows[sequence / 4usize.pow(turn) % 4];
                     line.row(now, now, row);
                     let acts = matches!(line.request, Request::Send { .. } | Request::Read);

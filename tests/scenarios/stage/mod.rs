@@ -5,6 +5,7 @@ mod operator;
 mod readers;
 mod recorder;
 pub mod rights;
+mod rollouts;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -159,6 +160,8 @@ pub struct Stage {
     watch: Watch,
     recorder: Recorder,
     edits: Mutex<Vec<Edit>>,
+    /// The spec of each edit, in the same order.
+    specs: Mutex<Vec<Value>>,
     objects: Mutex<BTreeMap<String, Known>>,
     operators: Mutex<Vec<Arc<Operator>>>,
     /// Everything that must never be seen again, the first key first.
@@ -221,6 +224,7 @@ impl Stage {
             plane,
             client,
             edits: Mutex::default(),
+            specs: Mutex::default(),
             objects: Mutex::default(),
             operators: Mutex::default(),
             secrets: Mutex::default(),
@@ -317,15 +321,16 @@ impl Stage {
 
     /// Makes the Secret, or changes it, to hold these entries and no others.
     pub async fn put_secret_data(&self, data: BTreeMap<String, ByteString>) {
-        self.put_secret_data_in(SECRET, data).await;
+        self.apply_secret("scenario", data).await;
     }
 
-    async fn put_secret_data_in(&self, name: &str, data: BTreeMap<String, ByteString>) {
+    /// What other managers put into the Secret stays there.
+    async fn apply_secret(&self, manager: &str, data: BTreeMap<String, ByteString>) {
         lock(&self.secrets).extend(data.values().map(|bytes| bytes.0.clone()));
-        let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+        let metadata = ObjectMeta { name: Some(SECRET.to_owned()), ..ObjectMeta::default() };
         let secret = Secret { metadata, data: Some(data), ..Secret::default() };
-        let params = PatchParams::apply("scenario").force();
-        self.secret_api().patch(name, &params, &Patch::Apply(&secret)).await.unwrap();
+        let params = PatchParams::apply(manager).force();
+        self.secret_api().patch(SECRET, &params, &Patch::Apply(&secret)).await.unwrap();
     }
 
     /// Deletes the Secret.
@@ -345,17 +350,18 @@ impl Stage {
 
     /// Creates the Workspace object.
     pub async fn create_workspace(&self) {
-        self.create_workspace_of(WORKSPACE, WORKSPACE_ID, SECRET).await;
+        self.create_workspace_of(WORKSPACE, WORKSPACE_ID, SECRET_KEY).await;
     }
 
-    /// Creates a Workspace object for another remote workspace of the same id, with a good key in a Secret of that name too.
+    /// Creates a Workspace object for another remote workspace of the same id, and puts a good key to it into the Secret, under
+    /// that name too.
     pub async fn another_workspace(&self, name: &str, key: &str) {
         self.remote.add_key(ORG, name, name, key);
-        self.put_secret_data_in(name, [(SECRET_KEY.to_owned(), ByteString(key.as_bytes().to_vec()))].into()).await;
+        self.apply_secret(name, [(name.to_owned(), ByteString(key.as_bytes().to_vec()))].into()).await;
         self.create_workspace_of(name, name, name).await;
     }
 
-    async fn create_workspace_of(&self, name: &str, id: &str, secret: &str) {
+    async fn create_workspace_of(&self, name: &str, id: &str, secret_key: &str) {
         let workspace = json!({
             "apiVersion": "agents.sarvam.ai/v1alpha1",
             "kind": "Workspace",
@@ -363,7 +369,7 @@ impl Stage {
             "spec": {
                 "orgID": ORG,
                 "workspaceID": id,
-                "apiKeySecretRef": {"name": secret, "key": SECRET_KEY},
+                "apiKeySecretRef": {"name": SECRET, "key": secret_key},
                 "syncInterval": self.sync_interval,
                 "requestsPerSecond": 200,
             },
@@ -428,6 +434,7 @@ impl Stage {
         let at = Instant::now();
         self.api(Kind::Deployment).delete(name, &DeleteParams::default()).await.unwrap();
         lock(&self.edits).push(Edit { at, uid, generation, line, asks: Asks::Nothing });
+        lock(&self.specs).push(Value::Null);
         lock(&self.objects).remove(name);
         let left = self.api(Kind::Deployment).get_opt(name).await.unwrap();
         assert!(left.is_none(), "{name} is still there after its deletion: {left:?}");
@@ -448,6 +455,7 @@ impl Stage {
         let line = spec["deploymentID"].as_str().expect("a required field").to_owned();
         let asks = if spec["paused"] == json!(true) { Asks::Paused } else { Asks::Active };
         lock(&self.edits).push(Edit { at, uid: uid.clone(), generation, line: line.clone(), asks });
+        lock(&self.specs).push(spec.clone());
         lock(&self.objects).insert(name.to_owned(), Known { uid, generation, line });
     }
 
@@ -524,13 +532,15 @@ impl Stage {
         self.recorder.of(Kind::Workspace, WORKSPACE).iter().map(verdict).collect()
     }
 
-    /// Waits until a Deployment object is Ready at its newest edit, and returns it. Its line is as asked then.
+    /// Waits until a Deployment object is Ready at its newest edit, and returns it. Its line is as asked then, and configured so.
     pub async fn ready(&self, name: &str) -> Value {
         let object = self.until(name, "Ready", |object| verdict(object).starts_with("True ")).await;
         let asked = if object["spec"]["paused"] == json!(true) { LineState::Paused } else { LineState::Active };
         let line = self.known(name).line;
         let state = self.remote.line(&line).map(|line| line.status);
         assert_eq!(state, Some(asked), "{name} is Ready, and its line {line} is not as asked");
+        let differs = self.remote.line(&line).map(|line| rollouts::differs(&object["spec"], &line));
+        assert_eq!(differs, Some(vec![]), "{name} is Ready, and its line {line} is not configured as asked");
         object
     }
 
@@ -567,6 +577,12 @@ impl Stage {
         calls.filter(|call| call.line.as_deref() == Some(line)).map(|call| call.action).collect()
     }
 
+    /// The body of every PATCH of a line, in the order in which they came.
+    pub fn patches(&self, line: &str) -> Vec<Value> {
+        let calls = self.arrivals(Route::Update).into_iter().filter(|call| call.line.as_deref() == Some(line));
+        calls.map(|call| serde_json::from_str(&call.body).unwrap()).collect()
+    }
+
     /// Every call on a route, in the order in which they came.
     pub fn arrivals(&self, on: Route) -> Vec<Arrival> {
         let calls = self.remote.history().into_iter().filter_map(|entry| match entry.what {
@@ -587,6 +603,7 @@ impl Stage {
     async fn judge(&self) {
         let verdict = self.verdict();
         assert!(verdict.lie.0.is_empty(), "a status claimed what was not so\n{verdict}");
+        rollouts::check(&lock(&self.edits), &lock(&self.specs), &self.watch.claims(), &self.remote.history());
 
         let operators = lock(&self.operators).clone();
         let mut told = vec![];

@@ -27,6 +27,14 @@ pub(super) struct Effect {
     pub by: String,
 }
 
+impl Effect {
+    /// What is left of an update when only these fields are done, in the remote's words; of another change nothing.
+    pub(super) fn only(self, fields: &[&str]) -> Option<Self> {
+        let Change::Update(patch) = self.change else { return None };
+        Some(Self { change: Change::Update(patch.only(fields)?), ..self })
+    }
+}
+
 impl From<Reply> for Decision {
     fn from(reply: Reply) -> Self {
         Self { reply, effect: None }
@@ -92,12 +100,7 @@ impl Asked<'_> {
         if line.status == to && self.switches.same_state == Answer::Refused {
             return self.refused("the deployment is in that state already");
         }
-        let change = Change::Status(to);
-        let mut decision = self.changed(200, change, line);
-        if self.switches.reply_shows_old_state {
-            decision.reply = Reply::json(200, &self.object(line));
-        }
-        decision
+        self.changed(Change::Status(to), line)
     }
 
     fn update(&self, line: &Line) -> Decision {
@@ -114,7 +117,7 @@ impl Asked<'_> {
         if let Some(clash) = self.clash(&patch, Some(&line.deployment_id)) {
             return clash;
         }
-        self.changed(200, Change::Update(patch), line)
+        self.changed(Change::Update(patch), line)
     }
 
     fn delete(&self, line: &Line) -> Decision {
@@ -221,12 +224,12 @@ impl Asked<'_> {
         None
     }
 
-    /// A reply that shows the line as it is after the change.
-    fn changed(&self, status: u16, change: Change, line: &Line) -> Decision {
+    /// A reply that shows the line as it is after the change, or before it where the switches say so.
+    fn changed(&self, change: Change, line: &Line) -> Decision {
         let after = change.on(Some(line), &self.by, self.switches, self.state.wall());
-        let shown = after.as_ref().unwrap_or(line);
+        let after = after.filter(|_| !self.switches.reply_shows_old_state);
         Decision {
-            reply: Reply::json(status, &self.object(shown)),
+            reply: Reply::json(200, &self.object(after.as_ref().unwrap_or(line))),
             effect: Some(self.effect(change, &line.deployment_id)),
         }
     }

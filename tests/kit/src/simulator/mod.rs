@@ -206,6 +206,15 @@ impl Simulator {
         assert!(there, "there is no line {deployment_id}");
     }
 
+    /// What `who` does at the dashboard: the configuration, `updated_by` and `updated_at` change at once; the state stays.
+    ///
+    /// # Panics
+    /// When there is no such line.
+    pub fn configure_from_dashboard(&self, deployment_id: &str, who: &str, change: impl FnOnce(&mut Line)) {
+        let there = self.state().configure(deployment_id, who, change);
+        assert!(there, "there is no line {deployment_id}");
+    }
+
     /// What `who` does at the dashboard: the line is deleted.
     ///
     /// # Panics

@@ -198,6 +198,16 @@ enum Ending {
     Hang,
 }
 
+impl Then {
+    fn ending(self, reply: Reply) -> Ending {
+        match self {
+            Self::Reply => Ending::Reply(reply),
+            Self::Drop => Ending::Drop,
+            Self::Hang => Ending::Hang,
+        }
+    }
+}
+
 /// Answers a call of the API. The work is a task of its own: a client that goes doesn't stop it.
 async fn answer(mut call: Call, shared: Arc<Shared>, pace: Pace) -> Result<Response<Body>, Cut> {
     let fault = shared.state().arrived(&mut call);
@@ -240,12 +250,12 @@ async fn work(shared: &Arc<Shared>, call: Call, fault: Option<Effect>) -> Ending
         Effect::Drop => Ending::Drop,
         Effect::Apply { after, then } => {
             let decision = api::decide(&mut shared.state(), &call, &shared.root);
-            let reply = apply(shared, &call, decision, after);
-            match then {
-                Then::Reply => Ending::Reply(reply),
-                Then::Drop => Ending::Drop,
-                Then::Hang => Ending::Hang,
-            }
+            then.ending(apply(shared, &call, decision, after))
+        }
+        Effect::Part { fields, then } => {
+            let mut decision = api::decide(&mut shared.state(), &call, &shared.root);
+            decision.effect = decision.effect.and_then(|effect| effect.only(&fields));
+            then.ending(apply(shared, &call, decision, Duration::ZERO))
         }
         Effect::Corrupt(corruption) => Ending::Corrupted(carry_out(shared, &call), corruption),
         Effect::Redirect { status, location } => {
@@ -265,7 +275,8 @@ async fn work(shared: &Arc<Shared>, call: Call, fault: Option<Effect>) -> Ending
 fn carry_out(shared: &Arc<Shared>, call: &Call) -> Reply {
     let mut state = shared.state();
     let decision = api::decide(&mut state, call, &shared.root);
-    let after = if call.route == Route::Status { state.switches.apply_after } else { Duration::ZERO };
+    let late = matches!(call.route, Route::Status | Route::Update);
+    let after = if late { state.switches.apply_after } else { Duration::ZERO };
     drop(state);
     apply(shared, call, decision, after)
 }

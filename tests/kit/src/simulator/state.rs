@@ -264,9 +264,37 @@ impl State {
             return;
         }
         let after = change.on(before.as_ref(), by, &self.switches, self.wall());
+        let from = before.as_ref().map(|line| line.status);
         let to = after.as_ref().map(|line| line.status);
-        self.put(line, after, by);
-        self.record(What::Applied { call: call.id, line: line.to_owned(), from: before.map(|line| line.status), to });
+        self.put(line, after.clone(), by);
+        self.record(What::Applied { call: call.id, line: line.to_owned(), from, to });
+        self.configured(Some(call.id), before, after);
+    }
+
+    /// Writes down what changed of a line's configuration, if anything did.
+    fn configured(&mut self, call: Option<CallId>, before: Option<Line>, after: Option<Line>) {
+        let (Some(before), Some(after)) = (before, after) else { return };
+        let changed = before.differs(&after);
+        if !changed.is_empty() {
+            let (line, state) = (after.deployment_id.clone(), after.status);
+            let (before, after) = (Box::new(before), Box::new(after));
+            self.record(What::Configured { line, call, state, changed, before, after });
+        }
+    }
+
+    /// What a person at the dashboard does to a line's configuration. Returns whether the line is there.
+    pub(super) fn configure(&mut self, id: &str, who: &str, change: impl FnOnce(&mut Line)) -> bool {
+        let Some(before) = self.line(id).cloned() else {
+            return false;
+        };
+        let mut after = before.clone();
+        change(&mut after);
+        after.status = before.status;
+        after.updated_by = Some(who.to_owned());
+        after.updated_at = self.wall();
+        self.put(id, Some(after.clone()), who);
+        self.configured(None, Some(before), Some(after));
+        true
     }
 
     fn put(&mut self, id: &str, line: Option<Line>, by: &str) {
