@@ -107,8 +107,14 @@ fn deliver(
                 }
                 sleep(world.leg()).await;
                 ready.push_back(event.clone());
-                // An event that comes again does so after a newer one.
-                ready.extend(again.take_if(|again: &mut Value| *again != event));
+                // An event that comes again does so after a newer one of its object.
+                let is_newer = |again: &mut Value| {
+                    let meta = |event: &Value, field: &str| event["object"]["metadata"][field].clone();
+                    event["type"] == "MODIFIED"
+                        && meta(again, "uid") == meta(&event, "uid")
+                        && meta(again, "resourceVersion") != meta(&event, "resourceVersion")
+                };
+                ready.extend(again.take_if(is_newer));
             }
             let line = format!("{}\n", ready.pop_front()?);
             Some((Ok(line.into()), (watch, ready, again)))
