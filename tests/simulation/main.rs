@@ -1,4 +1,4 @@
-//! The whole controller in a simulated world: `docs/protocol.md` says what is simulated. A failure prints the command that replays it.
+//! The whole controller in a simulated world: `docs/correctness.md` says what is simulated. A failure prints the command that replays it.
 
 mod case;
 mod network;
