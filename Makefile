@@ -1,6 +1,6 @@
 # What a person runs by hand here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e bench image crds lint clean cargo control-plane programs
+.PHONY: help demo test e2e soak bench image crds lint clean cargo control-plane programs
 
 # Where cargo puts what it builds, whatever its settings say.
 BUILT = $(shell cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug
@@ -19,6 +19,10 @@ test: cargo control-plane programs lint ## Run every check and every test
 e2e: cargo control-plane ## Install, upgrade and uninstall the chart on a node of its own, which needs root, or with USE_EXISTING_CLUSTER=true (part of make test)
 	@tools/program helm >/dev/null
 	cargo test --locked --test e2e
+
+soak: cargo control-plane ## Edit lines for MINUTES=10 while everything fails, and tell for how long anything was wrong; SEED=7 has the same again (a short one is part of make test)
+	@cargo build --locked --workspace --bins
+	@exec "$(BUILT)/sarvam-soak" --operator "$(BUILT)/sarvam-operator"
 
 bench: cargo control-plane ## Measure how fast an edit reaches the remote, how fast the operator starts, and what it costs when idle
 	cargo bench --locked --bench edits

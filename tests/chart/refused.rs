@@ -68,7 +68,10 @@ fn cases() -> Vec<(Value, &'static [&'static str])> {
             json!({"metrics": {"serviceMonitor": {"interval": "5s"}}}),
             &["metrics.serviceMonitor.scrapeTimeout (10s)", "metrics.serviceMonitor.interval (5s)"],
         ),
-        (json!({"remote": {"url": "https://user:hunter2@example.com"}}), &["remote.url must not have a user or a password"]),
+        (
+            json!({"remote": {"url": "https://user:hunter2@example.com"}}),
+            &["remote.url must not have a user or a password"],
+        ),
         (
             json!({"watchNamespace": "a", "rbac": {"secrets": [{"namespace": "b", "names": ["sarvam"]}]}}),
             &["rbac.secrets names namespace b", "watchNamespace is a"],

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
+use kube::api::{Api, DynamicObject};
 use kube::runtime::watcher;
 use kube::{Client, ResourceExt};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::objects::deployments;
 use crate::oracle::{Claim, Ready};
 
 /// How long after an error the watch tries again.
@@ -32,10 +33,7 @@ impl Watch {
     #[must_use]
     pub fn start(client: Client, namespace: &str) -> Self {
         let seen = Arc::new(Seen { claims: Mutex::new(Vec::new()), grown: watch::Sender::new(0) });
-        let kind = GroupVersionKind::gvk("agents.sarvam.ai", "v1alpha1", "Deployment");
-        let resource = ApiResource::from_gvk_with_plural(&kind, "deployments");
-        let objects: Api<DynamicObject> = Api::namespaced_with(client, namespace, &resource);
-        let watching = tokio::spawn(record(objects, Arc::clone(&seen)));
+        let watching = tokio::spawn(record(deployments(client, namespace), Arc::clone(&seen)));
         Self { seen, watching }
     }
 
