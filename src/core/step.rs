@@ -530,6 +530,7 @@ impl Memory {
             self.failures = 0;
             self.settling = None;
             self.pending = false;
+            self.hold = now;
             self.look_at = now + settings.horizon;
             let closes = self.closes(&object);
             if !object.claims && seen.began < closes {
@@ -537,6 +538,10 @@ impl Memory {
             }
             return;
         };
+        if before.as_ref().is_some_and(|before| before.state != seen.state) {
+            // What was refused was refused to a line in another state: a resume that came before the pause had landed.
+            self.hold = now;
+        }
         if object.claims || self.was_undone(&object, before.as_ref(), &seen) {
             self.contend(settings, now);
         }
