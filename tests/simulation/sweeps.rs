@@ -50,6 +50,7 @@ fn singles(wanted: impl Fn(&Trouble) -> bool) -> Vec<Case> {
 
 /// So many of them, by the seed; in a long run all.
 fn sample(mut cases: Vec<Case>, count: usize) -> Vec<Case> {
+    println!("there are {} cases", cases.len());
     if !is_long() {
         fastrand::Rng::with_seed(seed()).shuffle(&mut cases);
         cases.truncate(count);
