@@ -197,7 +197,11 @@ impl Wire {
         if operator.is_dead() {
             return pending().await;
         }
-        let seam = if request.method() == Method::GET { Seam::Look } else { Seam::Send };
+        let seam = match *request.method() {
+            Method::GET => Seam::Look,
+            Method::PUT => Seam::Send,
+            _ => Seam::Change,
+        };
         let body = request.body().and_then(reqwest::Body::as_bytes).map(Bytes::copy_from_slice).unwrap_or_default();
         let (number, struck) = world.arrive(operator, seam, || {
             let (_, path) = request.url().path().split_once("/deployments").unwrap_or_default();

@@ -101,27 +101,27 @@ fn play(name: &str, cases: &[Case]) {
 
 #[test]
 fn a_crash_at_any_await_point_leaves_nothing_wrong() {
-    play("crashes", &sample(singles(|trouble| matches!(trouble.what, What::Crash(_))), 1000));
+    play("crashes", &sample(singles(|trouble| matches!(trouble.what, What::Crash(_))), 700));
 }
 
 #[test]
 fn any_fault_of_the_remote_leaves_nothing_wrong() {
-    play("faults of the remote", &sample(singles(|trouble| matches!(trouble.what, What::Remote(_))), 700));
+    play("faults of the remote", &sample(singles(|trouble| matches!(trouble.what, What::Remote(_))), 500));
 }
 
 #[test]
 fn any_fault_of_the_api_server_leaves_nothing_wrong() {
-    play("faults of the API server", &sample(singles(|trouble| matches!(trouble.what, What::Api(_))), 600));
+    play("faults of the API server", &sample(singles(|trouble| matches!(trouble.what, What::Api(_))), 400));
 }
 
 /// Sieve's patterns: a stale state (held, frozen, again), an unobserved one (gone, skipped, cut), and, by the crashes between two
 /// writes, an intermediate one.
 #[test]
 fn a_stale_or_unobserved_state_leaves_nothing_wrong() {
-    play("views", &sample(singles(|trouble| matches!(trouble.what, What::Deliver(_))), 600));
+    play("views", &sample(singles(|trouble| matches!(trouble.what, What::Deliver(_))), 450));
 }
 
 #[test]
 fn any_two_troubles_leave_nothing_wrong() {
-    play("pairs", &pairs(if is_long() { 20_000 } else { 400 }));
+    play("pairs", &pairs(if is_long() { 20_000 } else { 300 }));
 }
