@@ -309,8 +309,10 @@ impl Follower {
             }
             None => request,
         };
+        // A call that was asked for must be made: another step would take the request's place. A row from before it is worth nothing.
+        let sends = matches!(request, Request::Send { .. });
         Some(match inbox.row {
-            Some(row) if obstacle.is_none() => self.take_row(row),
+            Some(row) if obstacle.is_none() && !sends => self.take_row(row),
             _ => request,
         })
     }
