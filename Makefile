@@ -1,6 +1,6 @@
 # What a person runs by hand here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e bench fuzz mutants image crds audit lint clean cargo control-plane programs
+.PHONY: help demo test e2e soak bench fuzz mutants model image crds audit lint clean cargo control-plane programs
 
 # Where cargo puts what it builds, whatever its settings say.
 BUILT = $(shell cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug
@@ -20,6 +20,10 @@ e2e: cargo control-plane ## Install, upgrade and uninstall the chart on a node o
 	@tools/program helm >/dev/null
 	cargo test --locked --test e2e
 
+soak: cargo control-plane ## Edit lines for MINUTES=10 while everything fails, and tell for how long anything was wrong; SEED=7 has the same again (a short one is part of make test)
+	@cargo build --locked --workspace --bins
+	@exec "$(BUILT)/sarvam-soak" --operator "$(BUILT)/sarvam-operator"
+
 bench: cargo control-plane ## Measure edits, starts and an idle operator beside other frameworks, and write docs/benchmarks.md: a quarter of an hour
 	WRITE_BENCHMARKS=1 cargo bench --locked --bench edits
 
@@ -29,6 +33,9 @@ fuzz: cargo ## Read ten million broken answers of the remote, or as many as FUZZ
 mutants: cargo ## Change the decisions of src/core in every way that cargo-mutants knows, and see each change caught; FILES names other sources
 	@command -v cargo-mutants >/dev/null || { echo 'cargo-mutants is missing: cargo install --locked cargo-mutants' >&2; exit 1; }
 	cargo mutants $(foreach file,$(or $(FILES),'src/core/**'),--file $(file))
+
+model: cargo ## Check the protocol in the largest world that is walked in minutes: ten million states, or as far as MODEL_STEPS says
+	MODEL_STEPS="$${MODEL_STEPS:-40000000}" cargo test --locked --lib the_largest_bound -- --nocapture
 
 image: cargo ## Build the image without a container engine: a tar, and its SBOM beside it (tools/image twice shows that it is reproducible)
 	@tools/image

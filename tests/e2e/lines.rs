@@ -5,14 +5,12 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use kube::ResourceExt;
-use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use sarvam_testkit::error::{Because, Error, Result};
 use sarvam_testkit::kubectl::Kubectl;
-use sarvam_testkit::oracle::{Asks, Edit, judge};
+use sarvam_testkit::objects::Objects;
+use sarvam_testkit::oracle::judge;
 use sarvam_testkit::simulator::{Config, Line, LineState, Route, Simulator, Tls};
 use sarvam_testkit::watch::Watch;
-use serde_json::json;
 use tokio::time::sleep;
 
 use crate::cluster::Cluster;
@@ -39,10 +37,9 @@ spec:
 
 pub struct Lines {
     pub remote: Simulator,
-    objects: Api<DynamicObject>,
+    objects: Objects,
     kubectl: Kubectl,
     watch: Watch,
-    edits: Mutex<Vec<Edit>>,
     /// Whether each line is to be paused, by its number.
     asked: Mutex<[bool; COUNT]>,
 }
@@ -57,14 +54,11 @@ impl Lines {
         (0..COUNT).for_each(|n| remote.add_line(ORG, WORKSPACE_ID, Line::new(id(n))));
 
         let namespace = cluster.namespace("lines", "pod-security.kubernetes.io/enforce=restricted").await?;
-        let kind = GroupVersionKind::gvk("agents.sarvam.ai", "v1alpha1", "Deployment");
-        let resource = ApiResource::from_gvk_with_plural(&kind, "deployments");
         Ok(Self {
             remote,
-            objects: Api::namespaced_with(cluster.plane.client(), &namespace, &resource),
+            objects: Objects::new(cluster.plane.client(), &namespace, "production"),
             kubectl: cluster.plane.kubectl().in_namespace(&namespace),
             watch: Watch::start(cluster.plane.client(), &namespace),
-            edits: Mutex::default(),
             asked: Mutex::default(),
         })
     }
@@ -83,23 +77,10 @@ impl Lines {
     /// Creates or edits a line's object. Fails when it should be there and isn't.
     pub async fn ask(&self, n: usize, paused: bool) -> Result<()> {
         let name = name(n);
-        let line = id(n);
-        let object = json!({
-            "apiVersion": "agents.sarvam.ai/v1alpha1",
-            "kind": "Deployment",
-            "metadata": {"name": name},
-            "spec": {"workspaceRef": {"name": "production"}, "deploymentID": line, "paused": paused},
-        });
-        let at = Instant::now();
-        let params = PatchParams::apply("e2e").validation_strict();
-        let object = self.objects.patch(&name, &params, &Patch::Apply(object)).await.because(&name)?;
-        let asks = if paused { Asks::Paused } else { Asks::Active };
-        let (uid, generation) = (object.uid().unwrap_or_default(), object.metadata.generation.unwrap_or_default());
-        let mut edits = lock(&self.edits);
-        if edits.iter().any(|earlier| earlier.line == line && earlier.uid != uid) {
+        let edit = self.objects.ask(&name, &id(n), paused, Instant::now()).await?;
+        if self.objects.edits().iter().any(|earlier| earlier.line == edit.line && earlier.uid != edit.uid) {
             return Err(Error::new(format!("{name} was not kept: this edit made it anew")));
         }
-        edits.push(Edit { at, uid, generation, line, asks });
         lock(&self.asked)[n] = paused;
         Ok(())
     }
@@ -151,7 +132,7 @@ impl Lines {
                 return Err(Error::new(format!("{} is Ready, asks for {asked:?}, and its line is {state:?}", name(n))));
             }
         }
-        let verdict = judge(&lock(&self.edits), &self.watch.claims(), &self.remote.history(), Instant::now());
+        let verdict = judge(&self.objects.edits(), &self.watch.claims(), &self.remote.history(), Instant::now());
         if !verdict.lie.0.is_empty() {
             return Err(Error::new(format!("a status claimed what was not so\n{verdict}")));
         }

@@ -467,6 +467,26 @@ fn of(history: &[Entry], call: CallId) -> &str {
 }
 
 /// Where the remote's documentation is silent, the operator is right whatever is the case.
+/// A resume overtakes the pause before it, and is refused as needless. Then the pause lands.
+#[tokio::test]
+async fn a_call_that_was_refused_too_soon_is_sent_again() {
+    let switches = Switches { same_state: Answer::Refused, apply_after: SECOND, ..Switches::default() };
+    Setup::new("too-soon")
+        .remote(Config { switches, ..Config::default() })
+        .play(async |stage| {
+            stage.launch(Launch::default().flag("--settle-window", "2s"));
+            stage.line("dep-1");
+            stage.apply("support-line", "dep-1", false).await;
+            stage.ready("support-line").await;
+            stage.edit("support-line", json!({"paused": true})).await;
+            stage.remote.wait_until(LIMIT, |remote| remote.calls(Route::Status) == 1).await.unwrap();
+            stage.edit("support-line", json!({"paused": false})).await;
+            stage.ready("support-line").await;
+            assert_eq!(stage.puts("dep-1"), [Action::Pause, Action::Resume, Action::Resume].map(Some));
+        })
+        .await;
+}
+
 #[tokio::test]
 async fn every_open_point_is_survived() {
     let lag = Duration::from_millis(700);

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures::future::join_all;
+use sarvam_testkit::random::Random;
 use sarvam_testkit::simulator::{Arrival, Corruption, Effect, Entry, Fault, Refusal, Route, Then, What};
 use serde_json::json;
 use tokio::time::sleep;
@@ -60,29 +61,12 @@ async fn an_edit_storm_ends_with_the_last_edit() {
     .await;
 }
 
-/// A stream of numbers that is the same for the same seed: `SplitMix64`.
-struct Random(u64);
-
-impl Random {
-    /// From `SCENARIO_SEED`, or the clock; the seed is printed, to play the same again.
-    fn seeded() -> Self {
-        let clock = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().subsec_nanos();
-        let seed = std::env::var("SCENARIO_SEED").map_or(u64::from(clock), |seed| seed.parse().unwrap());
-        eprintln!("SCENARIO_SEED={seed}");
-        Self(seed)
-    }
-
-    /// At least 0, less than `end`.
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ mixed >> 31) % end
-    }
-
-    fn millis(&mut self, end: u64) -> Duration {
-        Duration::from_millis(self.below(end))
-    }
+/// From `SCENARIO_SEED`, or the clock; the seed is printed, to play the same again.
+fn seeded() -> Random {
+    let clock = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().subsec_nanos();
+    let seed = std::env::var("SCENARIO_SEED").map_or(u64::from(clock), |seed| seed.parse().unwrap());
+    eprintln!("SCENARIO_SEED={seed}");
+    Random::new(seed)
 }
 
 /// Edits and bad luck with the remote go on while operators are killed, each at a moment of chance, and replaced.
@@ -90,15 +74,15 @@ impl Random {
 async fn death_at_any_moment_makes_no_lie() {
     const LINES: usize = 6;
     const DEATHS: usize = 4;
-    let mut random = Random::seeded();
+    let mut random = seeded();
     scenario("deaths", async |stage| {
         let mut operator = stage.operator();
         let names = lines(stage, "dep", LINES).await;
-        let mut editing = Random(random.below(u64::MAX));
+        let mut editing = random.fork();
         let over = AtomicBool::new(false);
         let edits = async {
             while !over.load(Ordering::Relaxed) {
-                let name = &names[usize::try_from(editing.below(LINES as u64)).unwrap()];
+                let name = editing.pick(&names);
                 let after = editing.millis(1500);
                 let effect = match editing.below(4) {
                     0 => Effect::Delay(editing.millis(600)),

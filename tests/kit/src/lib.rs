@@ -24,6 +24,8 @@ pub mod helm;
 pub mod kubectl;
 /// A real kubelet, with all that runs pods.
 pub mod node;
+/// Deployment objects, and what was asked of them.
+pub mod objects;
 /// Leak-, dead- and lie-seconds of a run.
 pub mod oracle;
 /// Ports that stay ours.
@@ -32,10 +34,14 @@ mod port;
 pub mod process;
 /// What is taken from Go modules.
 mod program;
+/// Chance that can be had again.
+pub mod random;
 /// What must not outlive this process.
 mod reaper;
 /// The remote, simulated.
 pub mod simulator;
+/// Minutes of edits and trouble of every kind.
+pub mod soak;
 /// What the statuses of a namespace claim, and when.
 pub mod watch;
 

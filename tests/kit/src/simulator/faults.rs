@@ -185,6 +185,10 @@ impl Faults {
         self.0.clear();
     }
 
+    pub(super) fn clear_of(&mut self, line: &str) {
+        self.0.retain(|armed| armed.fault.line.as_deref() != Some(line));
+    }
+
     /// Counts the call with every fault that it matches; the first that is due takes it.
     pub(super) fn take(&mut self, route: Route, line: Option<&str>) -> Option<Effect> {
         let mut taken = None;
@@ -247,5 +251,14 @@ mod tests {
         assert!(matches!(next(), Some(Effect::Drop)));
         assert!(matches!(next(), Some(Effect::Hang)));
         assert!(next().is_none());
+    }
+
+    #[test]
+    fn a_lines_faults_can_be_forgotten_alone() {
+        let mut faults = Faults::default();
+        faults.inject(Fault::on(Route::Status, Effect::Drop).line("a"));
+        faults.inject(Fault::on(Route::Any, Effect::Hang));
+        faults.clear_of("a");
+        assert!(matches!(faults.take(Route::Status, Some("a")), Some(Effect::Hang)));
     }
 }

@@ -234,6 +234,11 @@ impl Simulator {
         self.state().faults.clear();
     }
 
+    /// Forgets the faults that name this line.
+    pub fn clear_faults_of(&self, deployment_id: &str) {
+        self.state().faults.clear_of(deployment_id);
+    }
+
     /// Changes switches from now on.
     pub fn switch(&self, change: impl FnOnce(&mut Switches)) {
         change(&mut self.state().switches);
