@@ -16,11 +16,12 @@ demo: cargo control-plane ## Show a short story on a real API server; on a termi
 test: cargo control-plane programs lint ## Run every check and every test
 	cargo test --locked --workspace --no-fail-fast
 
-e2e: cargo control-plane programs ## Install, upgrade and uninstall the chart on a node of its own, which needs root, or with USE_EXISTING_CLUSTER=true (part of make test)
+e2e: cargo control-plane ## Install, upgrade and uninstall the chart on a node of its own, which needs root, or with USE_EXISTING_CLUSTER=true (part of make test)
+	@tools/program helm >/dev/null
 	cargo test --locked --test e2e
 
-bench: cargo control-plane ## Measure how fast an edit reaches the remote, how fast the operator starts, and what it costs when idle
-	cargo bench --locked --bench edits
+bench: cargo control-plane ## Measure edits, starts and an idle operator beside other frameworks, and write docs/benchmarks.md: a quarter of an hour
+	WRITE_BENCHMARKS=1 cargo bench --locked --bench edits
 
 fuzz: cargo ## Read ten million broken answers of the remote, or as many as FUZZ_REPLIES says; FUZZ_SEED makes others (cargo fuzz: see fuzz/Cargo.toml)
 	FUZZ_REPLIES="$${FUZZ_REPLIES:-10000000}" cargo test --locked --test fuzz -- --nocapture
@@ -58,7 +59,8 @@ cargo:
 control-plane:
 	@tools/control-plane >/dev/null
 
-# What else the tests run, built before cargo's tests begin: a test that builds it is silent for minutes.
+# What else the tests run, built before cargo's tests begin: a compiler beside them would take the time that they have.
 programs:
-	@tools/program helm promtool >/dev/null
+	@tools/program helm promtool kustomize-controller argo-health >/dev/null
+	@tools/gitops-crds >/dev/null
 	@$(if $(filter Linux,$(shell uname)),tools/image >/dev/null)

@@ -6,7 +6,13 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{core::step, sarvam};
+use crate::{
+    core::{
+        config::{self, Field, Fields},
+        step,
+    },
+    sarvam,
+};
 
 /// Pauses and resumes the phone lines of Sarvam voice agents, as Kubernetes objects say.
 #[derive(Debug, Parser)]
@@ -48,6 +54,24 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+}
+
+/// What the remote does with a list in a PATCH.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Lists {
+    /// The new list takes the old one's place.
+    Replace,
+    /// What is new is added, and no call takes anything away.
+    Merge,
+}
+
+impl From<Lists> for config::Lists {
+    fn from(lists: Lists) -> Self {
+        match lists {
+            Lists::Replace => Self::Replace,
+            Lists::Merge => Self::Merge,
+        }
+    }
 }
 
 /// How the remote is reached.
@@ -105,6 +129,11 @@ pub struct Import {
     #[arg(short, long, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
 
+    /// Have the manifests manage these fields of the configuration too, as the remote has them now: appVersion, displayName,
+    /// description, connections and schedule, with commas between them, or all.
+    #[arg(long, value_delimiter = ',', value_parser = fields, value_name = "FIELDS")]
+    pub manage: Vec<Fields>,
+
     /// Print lines too that a Deployment object in the cluster names already.
     #[arg(long)]
     pub all: bool,
@@ -116,6 +145,14 @@ pub struct Import {
     #[command(flatten)]
     #[allow(missing_docs, reason = "its fields are documented")]
     pub remote: Remote,
+}
+
+impl Import {
+    /// The fields that the manifests shall manage.
+    #[must_use]
+    pub fn managed(&self) -> Fields {
+        self.manage.iter().flat_map(|fields| fields.iter()).collect()
+    }
 }
 
 /// How a result is printed.
@@ -155,6 +192,10 @@ pub struct Run {
     /// How long a Workspace or Secret may be missing before its lines count as stalled.
     #[arg(long, env = "SARVAM_MISSING_GRACE", default_value = "2m", value_parser = duration, value_name = "DURATION")]
     pub missing_grace: Duration,
+
+    /// What the remote does with a list in a PATCH: replace it, or add what is new to it.
+    #[arg(long, env = "SARVAM_LISTS", default_value = "replace", value_name = "HOW")]
+    pub lists: Lists,
 
     /// Watch this namespace only; without it, all.
     #[arg(long, env = "SARVAM_NAMESPACE", value_name = "NAMESPACE")]
@@ -215,10 +256,22 @@ impl Run {
             retry: Duration::from_secs(1),
             retry_cap: Duration::from_mins(5),
             sync: Duration::from_mins(1),
+            horizon: Duration::from_mins(2),
             stale_after: 3,
             grace: self.missing_grace,
+            lists: self.lists.into(),
         }
     }
+}
+
+/// Reads the name of a field that can be managed, or `all`.
+fn fields(text: &str) -> Result<Fields, String> {
+    let named: Fields = Field::ALL.into_iter().filter(|field| [field.name(), "all"].contains(&text)).collect();
+    if named.is_empty() {
+        let names = Field::ALL.map(Field::name).join(", ");
+        return Err(format!("'{text}' is no field that can be managed: give some of {names}, or all"));
+    }
+    Ok(named)
 }
 
 /// Reads a number and a unit.

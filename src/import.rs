@@ -2,20 +2,30 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::{StreamExt, stream};
 use kube::{Api, api::ListParams};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
     access::{self, Kubernetes},
-    api::Deployment,
+    api::{Deployment, LineConfig, line_config::unwritable},
     config::{Format, Import as Flags},
-    core::{classify::Remote, id::Id, line::State},
+    core::{
+        classify::{Fault, Remote},
+        config::{Field, Fields},
+        id::Id,
+        line::State,
+    },
     output,
+    sarvam::Reader,
 };
 
 /// The longest name of an object of ours.
 const NAME_MAX: usize = 63;
+
+/// How many lines are looked at at once. The Workspace's rate holds all the same.
+const AT_ONCE: usize = 4;
 
 /// Prints the manifests. True where every line could be printed.
 ///
@@ -42,9 +52,11 @@ pub async fn run(flags: Flags) -> Result<bool, String> {
     let found = lines.len();
     lines.retain(|id, _| !named.contains(id.as_str()));
     let left_out = found - lines.len();
+    let managed = flags.managed();
+    let unseen = if managed.has(Field::Connections) { look(&reader, &mut lines).await } else { Vec::new() };
     let unknown: Vec<String> =
         lines.extract_if(.., |_, line| line.state == State::Unknown).map(|(id, _)| id.to_string()).collect();
-    print!("{}", write(flags.output, namespace, &flags.workspace, &lines)?);
+    print!("{}", write(flags.output, namespace, &flags.workspace, &lines, managed)?);
 
     if left_out > 0 {
         eprintln!(
@@ -58,7 +70,48 @@ pub async fn run(flags: Flags) -> Result<bool, String> {
             unknown.join(", ")
         );
     }
-    Ok(unknown.is_empty())
+    for (id, fault) in &unseen {
+        eprintln!("Left out: line {id}, which can't be looked at: {fault}.");
+    }
+    for line in lines.values() {
+        for omission in omissions(line, managed) {
+            eprintln!("Line {}: {omission}", line.deployment);
+        }
+    }
+    Ok(unknown.is_empty() && unseen.is_empty())
+}
+
+/// Looks at each line by itself, for a row of the list doesn't tell its connections; takes away those that can't be looked
+/// at, and returns them.
+async fn look(reader: &Reader, lines: &mut BTreeMap<Id, Remote>) -> Vec<(Id, Fault)> {
+    let bar = output::progress("looking at lines");
+    bar.set_length(lines.len() as u64);
+    let look = async |id: Id| {
+        let seen = reader.get(&id).await;
+        bar.inc(1);
+        (id, seen)
+    };
+    let looks: Vec<_> = lines.keys().cloned().map(look).collect();
+    let seen: Vec<_> = stream::iter(looks).buffered(AT_ONCE).collect().await;
+    bar.finish_and_clear();
+    let mut unseen = Vec::new();
+    lines.clear();
+    for (id, seen) in seen {
+        match seen {
+            Ok(line) => drop(lines.insert(id, line)),
+            Err(fault) => unseen.push((id, fault)),
+        }
+    }
+    unseen
+}
+
+/// What the line has that a manifest can't ask for, a sentence each.
+fn omissions(line: &Remote, managed: Fields) -> Vec<String> {
+    let omission = |field: Field| {
+        let reason = unwritable(&line.config, field)?;
+        Some(format!("spec.{} is left out: {reason}.", field.name()))
+    };
+    managed.iter().filter_map(omission).collect()
 }
 
 /// The lines of a Workspace that objects in the cluster name.
@@ -70,10 +123,16 @@ async fn named(kubernetes: &Kubernetes, namespace: &str, workspace: &str) -> Res
     Ok(objects.into_iter().map(|object| object.spec.deployment_id).collect())
 }
 
-fn write(format: Format, namespace: &str, workspace: &str, lines: &BTreeMap<Id, Remote>) -> Result<String, String> {
+fn write(
+    format: Format,
+    namespace: &str,
+    workspace: &str,
+    lines: &BTreeMap<Id, Remote>,
+    managed: Fields,
+) -> Result<String, String> {
     let names = names(lines);
     let manifests =
-        || lines.values().zip(&names).map(|(line, name)| (line, manifest(namespace, workspace, name, line)));
+        || lines.values().zip(&names).map(|(line, name)| (line, manifest(namespace, workspace, name, line, managed)));
     Ok(match format {
         Format::Json => {
             let items: Vec<Manifest> = manifests().map(|(_, manifest)| manifest).collect();
@@ -83,7 +142,8 @@ fn write(format: Format, namespace: &str, workspace: &str, lines: &BTreeMap<Id, 
         Format::Yaml => {
             let documents = manifests().map(|(line, manifest)| {
                 let yaml = output::document(format, &manifest)?.unwrap_or_default();
-                Ok(format!("---\n# {}\n{yaml}", about(line)))
+                let comments: String = omissions(line, managed).iter().map(|it| format!("# {it}\n")).collect();
+                Ok(format!("---\n# {}\n{comments}{yaml}", about(line)))
             });
             documents.collect::<Result<_, String>>()?
         }
@@ -94,8 +154,8 @@ fn write(format: Format, namespace: &str, workspace: &str, lines: &BTreeMap<Id, 
                     name.clone(),
                     line.deployment.to_string(),
                     (line.state == State::Paused).to_string(),
-                    line.app_version.map(|version| version.to_string()).unwrap_or_default(),
-                    line.phone_numbers.join(","),
+                    line.config.app_version.map(|version| version.to_string()).unwrap_or_default(),
+                    line.phone_numbers().join(","),
                 ]
             });
             output::table(&[heads].into_iter().chain(rows).collect::<Vec<_>>())
@@ -113,33 +173,39 @@ struct Manifest {
     spec: Value,
 }
 
-fn manifest(namespace: &str, workspace: &str, name: &str, line: &Remote) -> Manifest {
+fn manifest(namespace: &str, workspace: &str, name: &str, line: &Remote, managed: Fields) -> Manifest {
+    let mut spec = json!({
+        "workspaceRef": {"name": workspace},
+        "deploymentID": line.deployment.as_str(),
+        "paused": line.state == State::Paused,
+    });
+    let writable = managed.iter().filter(|field| unwritable(&line.config, *field).is_none()).collect();
+    let config = json!(LineConfig::shown(&line.config, writable));
+    for (field, value) in config.as_object().into_iter().flatten() {
+        spec[field] = value.clone();
+    }
     Manifest {
         api_version: "agents.sarvam.ai/v1alpha1",
         kind: "Deployment",
         metadata: json!({"name": name, "namespace": namespace}),
-        spec: json!({
-            "workspaceRef": {"name": workspace},
-            "deploymentID": line.deployment.as_str(),
-            "paused": line.state == State::Paused,
-        }),
+        spec,
     }
 }
 
 /// What a person knows the line by.
 fn about(line: &Remote) -> String {
-    let name = line.name.clone().unwrap_or_else(|| "(no name)".to_owned());
-    let numbers = line.phone_numbers.iter().map(String::as_str);
-    let agent = match (&line.app_id, line.app_version) {
+    let name = line.config.name.clone().unwrap_or_else(|| "(no name)".to_owned());
+    let numbers = line.phone_numbers();
+    let agent = match (&line.app_id, line.config.app_version) {
         (Some(agent), Some(version)) => Some(format!("{agent} version {version}")),
         (agent, _) => agent.clone(),
     };
-    [name.as_str()].into_iter().chain(numbers).chain(agent.as_deref()).collect::<Vec<_>>().join(", ")
+    [name].into_iter().chain(numbers).chain(agent).collect::<Vec<_>>().join(", ")
 }
 
 /// A name for the object of each line: the remote's name for it where no other line has the same, else with the id.
 fn names(lines: &BTreeMap<Id, Remote>) -> Vec<String> {
-    let slugs: Vec<String> = lines.values().map(|line| slug(line.name.as_deref().unwrap_or_default())).collect();
+    let slugs: Vec<String> = lines.values().map(|line| slug(line.config.name.as_deref().unwrap_or_default())).collect();
     let is_unique = |slug: &String| slugs.iter().filter(|other| *other == slug).count() == 1;
     let full = |(id, short): (&Id, &String)| match short.as_str() {
         "" => slug(&format!("line {id}")),

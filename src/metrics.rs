@@ -19,6 +19,7 @@ use prometheus_client::{
 use tokio::time::Instant;
 
 use self::objects::Objects;
+pub use self::objects::{Told, Walked};
 use crate::core::{
     classify::{Call, Fault},
     line::Trouble,
@@ -118,7 +119,7 @@ impl Default for Metrics {
 impl Metrics {
     /// A counter that only appears with its first event has no increase for it.
     fn begin_at_zero(&self) {
-        for route in [Call::Get, Call::List, Call::SetStatus].map(route) {
+        for route in Call::ALL.map(route) {
             let outcomes = [None].into_iter().chain(Trouble::ALL.map(Some));
             for outcome in outcomes.map(outcome) {
                 drop(self.calls.get_or_create(&CallLabels { route, outcome }));
@@ -157,7 +158,7 @@ impl Metrics {
         self.durations.get_or_create(&RouteLabel { route }).observe(began.elapsed().as_secs_f64());
         let outcome = outcome(answer.as_ref().err().map(|fault| fault.trouble));
         self.calls.get_or_create(&CallLabels { route, outcome }).inc();
-        if answer.is_ok() && call != Call::SetStatus {
+        if answer.is_ok() && call.is_look() {
             self.objects.looked(workspace, Timestamp::now());
         }
         answer
@@ -168,9 +169,14 @@ impl Metrics {
         self.api_failures.get_or_create(&RequestLabel { request }).inc();
     }
 
-    /// What the Ready condition of the Deployment object `object` (`namespace/name`) says, and since when.
-    pub fn line(&self, object: &str, ready: Truth, reason: Reason, since: Timestamp) {
-        self.objects.line(object, ready, reason, since);
+    /// What was told of the Deployment object `object` (`namespace/name`).
+    pub fn line(&self, object: &str, told: Told) {
+        self.objects.line(object, told);
+    }
+
+    /// What a walk over the list of lines of the Workspace `workspace` (`namespace/name`) has come to.
+    pub fn walked(&self, workspace: &str, walked: Walked) {
+        self.objects.walked(workspace, walked);
     }
 
     /// Forgets a Deployment object.
@@ -203,6 +209,7 @@ const fn route(call: Call) -> &'static str {
         Call::Get => "get",
         Call::List => "list",
         Call::SetStatus => "status",
+        Call::Update => "update",
     }
 }
 

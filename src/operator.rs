@@ -17,6 +17,7 @@ use crate::{
     controller::{self, Context},
     leader::{self, Election},
     metrics::Metrics,
+    sarvam,
     server::{self, Readiness},
 };
 
@@ -41,18 +42,43 @@ pub async fn run(flags: Run) -> Result<(), String> {
     let http = tokio::spawn(server::serve(listener, metrics.clone(), ready));
     let mut lease = leader::Settings::new(lease_namespace, flags.lease_name.clone());
     lease.lease_duration = flags.lease_duration;
-    let identity = lease.identity.clone();
-    let mut election = Election::new(kube.clone(), lease);
-    let events = controller::Events::new(kube.clone(), identity);
-    let clock = Clock::start();
     info!(version = env!("CARGO_PKG_VERSION"), namespace = flags.namespace.as_deref().unwrap_or("(all)"), "started");
+    lead(Process { flags, kube, remote, lease, clock: Clock::start(), metrics, stopping }, &readiness).await;
+    http.abort();
+    info!("stopped");
+    Ok(())
+}
 
+/// What one process works with, from its first term to its last.
+pub struct Process {
+    /// What it was told.
+    pub flags: Run,
+    /// The API server.
+    pub kube: Client,
+    /// The remote.
+    pub remote: sarvam::Client,
+    /// The Lease that it campaigns for.
+    pub lease: leader::Settings,
+    /// Its clocks.
+    pub clock: Clock,
+    /// Its metrics.
+    pub metrics: Metrics,
+    /// True from SIGTERM on.
+    pub stopping: watch::Receiver<bool>,
+}
+
+/// Waits for the lease, works through the term, and so on until the process is told to stop.
+pub async fn lead(process: Process, readiness: &watch::Sender<Readiness>) {
+    let Process { flags, kube, remote, lease, clock, metrics, stopping } = process;
+    let events = controller::Events::new(kube.clone(), lease.identity.clone());
+    let mut election = Election::new(kube.clone(), lease);
     while !*stopping.borrow() {
         readiness.send_replace(Readiness::StandingBy);
         let mut stopped = stopping.clone();
         let term = tokio::select! {
-            term = election.acquire() => term,
+            biased;
             _ = stopped.wait_for(|stopping| *stopping) => break,
+            term = election.acquire() => term,
         };
         readiness.send_replace(Readiness::Starting);
         metrics.lead(true);
@@ -70,15 +96,12 @@ pub async fn run(flags: Run) -> Result<(), String> {
             metrics: metrics.clone(),
             events: events.clone(),
         };
-        controller::run(context, &readiness).await;
+        controller::run(context, readiness).await;
         metrics.lead(false);
         if *stopping.borrow() && tokio::time::timeout(Duration::from_secs(1), term.release()).await.is_err() {
             warn!("the Lease could not be given up in time; it runs out by itself");
         }
     }
-    http.abort();
-    info!("stopped");
-    Ok(())
 }
 
 /// The API server must know both kinds. Asked through discovery, which everybody may.

@@ -9,7 +9,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use kube::{Api, Client, CustomResourceExt};
 use sarvam_operator::api::conditions;
-use sarvam_operator::api::{Deployment, DeploymentStatus, RemoteState, RemoteStatus, Workspace};
+use sarvam_operator::api::{
+    Connection, Deployment, DeploymentStatus, RemoteState, RemoteStatus, RolloutStatus, Workspace,
+};
+use sarvam_operator::core::config::{Field as ConfigField, Managed, Shown, ShownConnections};
 use sarvam_operator::core::status::{Conditions, Progress, Reason, Truth};
 use sarvam_testkit::control_plane::ControlPlane;
 use serde_json::{Value, json};
@@ -27,6 +30,9 @@ const WORKSPACE_NAME: &str =
     "must be the name of a Workspace in this namespace: lower case letters, digits, '-' and '.'";
 const SECRET_NAME: &str = "must be the name of a Secret in this namespace: lower case letters, digits, '-' and '.'";
 const SECRET_KEY: &str = "must be a key in the Secret's data: letters, digits, '-', '_' and '.'";
+const PHONE_NUMBER: &str = "must be a phone number as the remote shows it: up to 32 digits, and '+' before them";
+const DESCRIPTION: &str = "must be 1 to 150 characters in one line, with no blank first or last; the remote's API can't clear a description: leave the field out";
+const TIME: &str = "must be a time of day as HH:MM, two digits each, from 00:00 to 23:59: write 09:00, not 9:00";
 const INTERVAL: &str = "must be from 1s to 1h, in whole hours, minutes and seconds: 60s, 5m or 1m30s for example";
 
 /// What a field takes and refuses. Every other JSON type is refused too, and what is one longer than the longest.
@@ -126,6 +132,135 @@ fn fields_of_deployment() -> Vec<Field> {
             ..optional(D, "spec.deletionPolicy", "string")
         },
     ]
+}
+
+/// What is managed of the line's configuration.
+fn fields_of_configuration() -> Vec<Field> {
+    let connection = |id: &str, numbers: &[&str]| json!({"connectionID": id, "phoneNumbers": numbers});
+    let many = |count: usize| (0..count).map(|number| format!("+{number}")).collect::<Vec<_>>();
+    let connections = |count: usize| {
+        let connection = |id| json!({"connectionID": format!("conn-{id}"), "phoneNumbers": [format!("+{id}")]});
+        (0..count).map(connection).collect::<Value>()
+    };
+    vec![
+        Field {
+            takes: json!([1, 999_999_999_999_999_i64]),
+            refuses: vec![
+                (json!([0, -1, i64::MIN]), "should be greater than or equal to 1"),
+                (json!([i64::MAX]), "should be less than or equal to 999999999999999"),
+            ],
+            ..optional(D, "spec.appVersion", "integer")
+        },
+        Field {
+            longest: Some(50),
+            takes: json!(["Support line_1-b", "हिन्दी सहायता", "a  b"]),
+            refuses: vec![(
+                json!(["", " ", " a", "a ", "a/b", "a\n", "a.b", "☎"]),
+                "must be 1 to 50 letters, digits, '_', '-' and blanks",
+            )],
+            ..optional(D, "spec.displayName", "string")
+        },
+        Field {
+            longest: Some(150),
+            takes: json!(["Hindi and English, 9 to 5!", "हिन्दी"]),
+            refuses: vec![(json!(["", " ", "a\n", "a\nb", "\ta", "a\0b"]), DESCRIPTION)],
+            ..optional(D, "spec.description", "string")
+        },
+        Field {
+            takes: json!([connections(10), [connection("c", &["+918012345678", "1800"])]]),
+            refuses: vec![
+                (json!([[]]), "connections must have a connection: set paused to true"),
+                (json!([connections(11)]), "must have at most 10 items"),
+                (json!([[connection("c", &["+1"]), connection("c", &["+2"])]]), "Duplicate value"),
+                (
+                    json!([[connection("c", &["+1"]), connection("d", &["+2", "+1"])]]),
+                    "connections must have each phone number once",
+                ),
+                (json!([[{"connectionID": "c"}]]), "spec.connections[0].phoneNumbers: Required value"),
+                (json!([[{"phoneNumbers": ["+1"]}]]), "spec.connections[0].connectionID: Required value"),
+                (json!([[connection("a/b", &["+1"])]]), ID),
+                (json!([[connection("c", &[])]]), "must have a number: leave out a connection that brings none"),
+                (json!([[connection("c", &["+1", "+1"])]]), "Duplicate value"),
+                (
+                    json!([
+                        [connection("c", &["080 1234"])],
+                        [connection("c", &[""])],
+                        [connection("c", &["+"])],
+                        [connection("c", &["00-1"])],
+                        [connection("c", &["sip:a@b"])],
+                        [connection("c", &["१२३"])]
+                    ]),
+                    PHONE_NUMBER,
+                ),
+                (json!([[{"connectionID": "c", "phoneNumbers": many(101)}]]), "must have at most 100 items"),
+            ],
+            ..optional(D, "spec.connections", "array")
+        },
+        Field {
+            takes: json!([
+                schedule("startTime", json!("00:00")),
+                schedule("endTime", json!("23:59")),
+                schedule("startTime", json!("22:00")),
+                schedule("timezone", json!("America/Argentina/Ushuaia")),
+                schedule("timezone", json!("UTC")),
+            ]),
+            refuses: vec![
+                (
+                    json!([
+                        schedule("startTime", json!("9:00")),
+                        schedule("endTime", json!("24:00")),
+                        schedule("endTime", json!("9 pm")),
+                        schedule("startTime", json!("")),
+                        schedule("startTime", json!("09:60"))
+                    ]),
+                    TIME,
+                ),
+                (json!([schedule("startTime", json!("21:00"))]), "startTime and endTime must differ"),
+                (json!([schedule("allowedDays", json!([]))]), "must have a day"),
+                (json!([schedule("allowedDays", json!(["Monday", "Monday"]))]), "Duplicate value"),
+                (
+                    json!([schedule("allowedDays", json!(["Caturday"])), schedule("allowedDays", json!(["monday"]))]),
+                    r#"supported values: "Monday""#,
+                ),
+                (
+                    json!([
+                        schedule("timezone", json!("+05:30")),
+                        schedule("timezone", json!("Asia Kolkata")),
+                        schedule("timezone", json!("")),
+                        schedule("timezone", json!("a/b/c/d"))
+                    ]),
+                    "must be the IANA name of a time zone: Asia/Kolkata for example",
+                ),
+                (json!([schedule("startTime", Value::Null)]), "spec.schedule.startTime: Required value"),
+                (json!([schedule("endTime", Value::Null)]), "spec.schedule.endTime: Required value"),
+                (json!([schedule("allowedDays", Value::Null)]), "spec.schedule.allowedDays: Required value"),
+                (json!([schedule("timezone", Value::Null)]), "spec.schedule.timezone: Required value"),
+            ],
+            ..optional(D, "spec.schedule", "object")
+        },
+        Field {
+            takes: json!([
+                {},
+                {"strategy": "InPlace", "maxPauseSeconds": 10, "onFailure": "StayPaused"},
+                {"strategy": "PauseFirst", "maxPauseSeconds": 3600, "onFailure": "Resume"},
+            ]),
+            refuses: vec![
+                (json!([{"strategy": "Recreate"}]), r#"supported values: "InPlace", "PauseFirst""#),
+                (json!([{"maxPauseSeconds": 9}]), "should be greater than or equal to 10"),
+                (json!([{"maxPauseSeconds": 3601}]), "should be less than or equal to 3600"),
+                (json!([{"onFailure": "Rollback"}]), r#"supported values: "Resume", "StayPaused""#),
+            ],
+            ..optional(D, "spec.rollout", "object")
+        },
+    ]
+}
+
+/// A schedule that is taken, but for this field of it; null is a field left out.
+fn schedule(field: &str, value: Value) -> Value {
+    let mut schedule =
+        json!({"startTime": "09:00", "endTime": "21:00", "allowedDays": ["Monday"], "timezone": "Asia/Kolkata"});
+    schedule[field] = value;
+    schedule
 }
 
 fn fields_of_workspace() -> Vec<Field> {
@@ -244,7 +379,7 @@ fn names() -> Vec<Case> {
 #[tokio::test]
 async fn bad_objects_are_refused_with_words_and_good_ones_are_taken() {
     let server = Server::with_both_objects().await;
-    let fields = fields_of_deployment().into_iter().chain(fields_of_workspace());
+    let fields = fields_of_deployment().into_iter().chain(fields_of_configuration()).chain(fields_of_workspace());
     let mut faults = Vec::new();
     for Case { kind, path, value, new, refusal } in fields.flat_map(Field::cases).chain(names()) {
         let object = edited(kind, path, value.clone());
@@ -377,20 +512,41 @@ async fn a_status_is_taken_whatever_the_remote_says() {
         let remote = RemoteStatus {
             state: RemoteState::Unknown,
             name: long(),
+            description: long(),
             app_id: Some(String::new()),
             app_version: Some(i64::MIN),
             phone_numbers: vec!["+911234567890".into(); 5000],
+            connections: (0..50).map(many_numbers).collect(),
+            schedule: None,
             channel_direction: long(),
             updated_at: Some(Time(time.parse().expect("a time"))),
             updated_by: long(),
         };
         let message = "\u{1f4de}".repeat(5000);
-        let told =
-            Conditions { ready: Truth::False, reason: Reason::InvalidRequest, progress: Progress::Stalled, message };
+        let told = Conditions {
+            ready: Truth::False,
+            reason: Reason::InvalidRequest,
+            progress: Progress::Stalled,
+            message,
+            overdue: true,
+        };
+        let shown = Shown {
+            app_version: Some(i64::MIN),
+            name: long(),
+            description: long(),
+            connections: ShownConnections::Full(
+                (0..50).map(many_numbers).map(|it| (it.connection_id, it.phone_numbers)).collect(),
+            ),
+            schedule: None,
+        };
+        let asked = Managed { app_version: Some(1), ..Managed::default() };
+        let everything = ConfigField::ALL.into_iter().collect();
+        let now = "2026-11-23T10:00:00.5Z".parse().expect("a time");
         let status = DeploymentStatus {
             observed_generation: Some(1),
             remote: Some(remote.fitted()),
-            conditions: conditions::update(&[], &told, 1, "2026-11-23T10:00:00.5Z".parse().expect("a time")),
+            rollout: Some(RolloutStatus::new(Some(now), everything, &shown, &asked)),
+            conditions: conditions::update(&[], &told, 1, now),
         };
         let stored = server.write_status(D, &json!({"status": status})).await.expect("the status is within its bounds");
         let read: DeploymentStatus = serde_json::from_value(stored["status"].clone()).expect("a status");
@@ -438,6 +594,10 @@ fn pointer(path: &str) -> String {
 
 fn list(values: Value) -> Vec<Value> {
     serde_json::from_value(values).expect("a list")
+}
+
+fn many_numbers(id: usize) -> Connection {
+    Connection { connection_id: format!("{id}{}", "c".repeat(300)), phone_numbers: vec!["+1".repeat(300); 300] }
 }
 
 fn unreadable(kind: Kind, object: Value) -> Option<serde_json::Error> {

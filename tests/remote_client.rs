@@ -10,6 +10,7 @@ use futures::future::join_all;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::PrivateKeyDer;
 use sarvam_operator::core::classify::{Fault, Landed, Page, Remote};
+use sarvam_operator::core::config::{Days, Managed, Schedule, TimeOfDay};
 use sarvam_operator::core::id::{Id, LineId};
 use sarvam_operator::core::line::{Action, State, Trouble};
 use sarvam_operator::sarvam::client::Client;
@@ -200,6 +201,32 @@ async fn pause(client: &Client) -> Result<Remote, Fault> {
     client.set_status(&key(), &line(), Action::Pause).await
 }
 
+async fn update(client: &Client, patch: &Managed) -> Result<Remote, Fault> {
+    client.update(&key(), &line(), patch).await
+}
+
+/// A change of every field that can be managed.
+fn everything() -> Managed {
+    let numbers = ["+912", "+911"].map(str::to_owned);
+    Managed {
+        app_version: Some(7),
+        name: Some("Support line".into()),
+        description: Some("Hindi, \"English\"".into()),
+        connections: Some(
+            [("conn-2".to_owned(), numbers.to_vec()), ("conn-1".to_owned(), vec![])].into_iter().collect(),
+        ),
+        schedule: Some(Schedule {
+            start: TimeOfDay::parse("9:00").unwrap(),
+            end: TimeOfDay::parse("21:30").unwrap(),
+            days: Days::parse(["Sunday", "Monday"]).unwrap(),
+            timezone: "Asia/Kolkata".into(),
+        }),
+    }
+}
+
+/// Its body.
+const EVERYTHING: &str = r#"{"app_version":7,"connection_configs":[{"connection_id":"conn-1","phone_numbers":[]},{"connection_id":"conn-2","phone_numbers":["+911","+912"]}],"description":"Hindi, \"English\"","inbound_config":{"allowed_days":["Monday","Sunday"],"end_time":"21:30","start_time":"09:00","timezone":"Asia/Kolkata"},"name":"Support line"}"#;
+
 async fn get(client: &Client) -> Result<Remote, Fault> {
     client.get(&key(), &line()).await
 }
@@ -225,6 +252,10 @@ async fn a_call_is_one_plain_request_with_the_key() {
         answer(200, "", ACTIVE),
         Act::Next,
         answer(200, "", &page),
+        Act::Next,
+        answer(200, "", PAUSED),
+        Act::Next,
+        answer(200, "", PAUSED),
         Act::Hang,
     ])
     .await;
@@ -234,6 +265,11 @@ async fn a_call_is_one_plain_request_with_the_key() {
     let resumed = client.set_status(&key(), &line(), Action::Resume).await;
     assert_eq!(resumed.unwrap().state, State::Active);
     assert_eq!(list(&client).await.unwrap().total, Some(201));
+    assert_eq!(
+        update(&client, &Managed { app_version: Some(8), ..Managed::default() }).await.unwrap().state,
+        State::Paused
+    );
+    assert_eq!(update(&client, &everything()).await.unwrap().state, State::Paused);
 
     let seen = server.seen();
     let deployments = "/base/v1/orgs/org-1/workspaces/ws-1/deployments";
@@ -242,6 +278,8 @@ async fn a_call_is_one_plain_request_with_the_key() {
         (format!("PUT {deployments}/dep-1/status"), r#"{"action":"pause"}"#),
         (format!("PUT {deployments}/dep-1/status"), r#"{"action":"resume"}"#),
         (format!("GET {deployments}?offset=200&limit=100"), ""),
+        (format!("PATCH {deployments}/dep-1"), r#"{"app_version":8}"#),
+        (format!("PATCH {deployments}/dep-1"), EVERYTHING),
     ];
     assert_eq!(seen.requests.len(), expected.len());
     for (request, (start, body)) in seen.requests.iter().zip(expected) {
@@ -338,7 +376,9 @@ async fn a_broken_answer_leaves_a_change_in_doubt_and_is_not_asked_for_again() {
             let server = Server::start_on(transport, script.clone()).await;
             let paused = pause(&client(&server)).await;
             assert_eq!(verdict(paused), (Trouble::Unavailable, Landed::Maybe), "script {number}");
-            assert_eq!(server.seen().requests.len(), 1, "script {number}");
+            let updated = update(&client(&server), &everything()).await;
+            assert_eq!(verdict(updated), (Trouble::Unavailable, Landed::Maybe), "script {number}");
+            assert_eq!(server.seen().requests.len(), 2, "script {number}");
             let got = get(&client(&server)).await;
             assert_eq!(verdict(got), (Trouble::Unavailable, Landed::No));
         }
@@ -569,7 +609,9 @@ async fn the_key_is_in_nothing_that_a_call_returns() {
                 String::new(),
                 format!(
                     r#"{{"deployment_id":"dep-1","status":"{told}","name":"by {told}!","app_id":"{told}","updated_by":"k:{told}",
-                    "phone_numbers":["{told}"],"channel_direction":"{told}","updated_at":"{told}"}}"#
+                    "phone_numbers":["{told}"],"description":"{told}",
+                    "connection_configs":[{{"connection_id":"{told}","phone_numbers":["{told}"]}}],
+                    "inbound_config":{{"start_time":"09:00","end_time":"21:00","allowed_days":["Monday"],"timezone":"{told}"}},"channel_direction":"{told}","updated_at":"{told}"}}"#
                 ),
             ),
             (403, String::new(), format!(r#"{{"error":{{"message":"bad key {told}.","code":"{told}"}}}}"#)),

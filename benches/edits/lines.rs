@@ -1,29 +1,29 @@
-//! The lines of one side: objects in a namespace of their own, and what they name at the remote.
+//! The lines of one contender: objects in a namespace of their own, and what they name at a remote of their own.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     time::{Duration, Instant},
 };
 
 use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
-    Api,
+    Api, ResourceExt,
     api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams},
 };
 use sarvam_operator::api::{
-    DeletionPolicy, Deployment, DeploymentSpec, DriftPolicy, SecretKeyRef, SyncInterval, Workspace, WorkspaceRef,
-    WorkspaceSpec,
+    DeletionPolicy, Deployment, DeploymentSpec, DeploymentStatus, DriftPolicy, SecretKeyRef, SyncInterval, Workspace,
+    WorkspaceRef, WorkspaceSpec,
 };
 use sarvam_testkit::{
     control_plane::ControlPlane,
     error::{Because, Error, Result},
-    simulator::{Action, Entry, Line, Route, Simulator, What},
+    simulator::{Action, Config, Entry, Line, LineState, Route, Simulator, State, What},
 };
 use serde_json::json;
 use tokio::time::sleep;
 
-/// The key to both workspaces.
+/// The key to every workspace.
 pub const API_KEY: &str = "bench-api-key";
 
 const ORG: &str = "org-bench";
@@ -31,18 +31,28 @@ const ORG: &str = "org-bench";
 /// How many requests at once set the lines up.
 const AT_ONCE: usize = 8;
 
-/// How long an edit may take to reach the remote, and all lines to become Ready. Who needs it all is broken.
-const ARRIVAL_LIMIT: Duration = Duration::from_mins(1);
+/// How long all lines may take to become Ready. Who needs it all is broken.
 const READY_LIMIT: Duration = Duration::from_mins(10);
 
-/// How often the API server is asked whether all lines are Ready.
-const POLL: Duration = Duration::from_secs(1);
+/// How often the API server is asked whether all lines are Ready: that is work for it.
+const POLL: Duration = Duration::from_secs(3);
+
+/// The pace of a Workspace that holds nothing up.
+pub const UNLIMITED: Pace = Pace { sync_interval: "60s", requests_per_second: 1000 };
+
+/// How often a workspace is looked at and called.
+#[derive(Clone, Copy)]
+pub struct Pace {
+    pub sync_interval: &'static str,
+    pub requests_per_second: i32,
+}
 
 /// Equal lines in one workspace.
 pub struct Lines {
     /// The name of their Workspace, which is its id at the remote too.
     workspace: String,
     namespace: String,
+    remote: Simulator,
     workspaces: Api<Workspace>,
     deployments: Api<Deployment>,
     /// What was last asked of each: `spec.paused`.
@@ -50,18 +60,19 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Makes `count` active lines at the remote and the objects that ask for just that.
-    pub async fn create(plane: &ControlPlane, remote: &Simulator, workspace: &str, count: usize) -> Result<Self> {
+    /// Makes `count` active lines at a new remote, and the objects that ask for just that. No two `Lines` share a name.
+    pub async fn create(plane: &ControlPlane, workspace: &str, count: usize) -> Result<Self> {
         let namespace = plane.namespace(workspace).await?;
         let client = plane.client();
         let lines = Self {
             workspace: workspace.to_owned(),
+            remote: Simulator::start(Config::default()).await.because("the simulator")?,
             workspaces: Api::namespaced(client.clone(), &namespace),
             deployments: Api::namespaced(client.clone(), &namespace),
             paused: vec![false; count],
             namespace,
         };
-        remote.add_key(ORG, workspace, workspace, API_KEY);
+        lines.remote.add_key(ORG, workspace, workspace, API_KEY);
         let secret = Secret {
             metadata: ObjectMeta { name: Some(workspace.to_owned()), ..ObjectMeta::default() },
             string_data: Some(BTreeMap::from([("api-key".to_owned(), API_KEY.to_owned())])),
@@ -73,30 +84,39 @@ impl Lines {
             org_id: ORG.to_owned(),
             workspace_id: workspace.to_owned(),
             api_key_secret_ref: SecretKeyRef { name: workspace.to_owned(), key: "api-key".to_owned() },
-            // No look between the edits, and no call that waits for the budget.
-            sync_interval: interval("10m")?,
-            requests_per_second: 1000,
+            sync_interval: interval(UNLIMITED.sync_interval)?,
+            requests_per_second: UNLIMITED.requests_per_second,
         };
         let workspace = Workspace::new(workspace, spec);
         lines.workspaces.create(&PostParams::default(), &workspace).await.because("the Workspace")?;
-        lines
-            .of_each(async |number| {
-                let id = lines.id(number);
-                remote.add_line(ORG, &lines.workspace, Line::new(&id));
-                let spec = DeploymentSpec {
-                    workspace_ref: WorkspaceRef { name: lines.workspace.clone() },
-                    deployment_id: id.clone(),
-                    paused: false,
-                    suspend: false,
-                    drift_policy: DriftPolicy::Correct,
-                    deletion_policy: DeletionPolicy::Retain,
-                };
-                let object = Deployment::new(&id, spec);
-                lines.deployments.create(&PostParams::default(), &object).await.because(&id)?;
-                Ok(())
-            })
-            .await?;
+        lines.of_each(async |number| lines.add(number).await).await?;
         Ok(lines)
+    }
+
+    async fn add(&self, number: usize) -> Result<()> {
+        let id = self.id(number);
+        self.remote.add_line(ORG, &self.workspace, Line::new(&id));
+        let spec = DeploymentSpec {
+            workspace_ref: WorkspaceRef { name: self.workspace.clone() },
+            deployment_id: id.clone(),
+            paused: false,
+            suspend: false,
+            drift_policy: DriftPolicy::Correct,
+            deletion_policy: DeletionPolicy::Retain,
+            app_version: None,
+            display_name: None,
+            description: None,
+            connections: None,
+            schedule: None,
+            rollout: None,
+        };
+        self.deployments.create(&PostParams::default(), &Deployment::new(&id, spec)).await.because(&id)?;
+        Ok(())
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.paused.len()
     }
 
     /// The namespace of the objects.
@@ -104,35 +124,96 @@ impl Lines {
         &self.namespace
     }
 
-    /// The URL of the workspace at the remote.
-    pub fn workspace_url(&self, remote: &Simulator) -> String {
-        format!("{}/v1/orgs/{ORG}/workspaces/{}", remote.url(), self.workspace)
+    /// Where the lines are.
+    pub fn remote(&self) -> &Simulator {
+        &self.remote
     }
 
-    /// Asks for the other state of one line. Returns the time from just before the edit was sent to the API server until
-    /// its PUT arrived at the remote.
-    pub async fn edit(&mut self, number: usize, arrivals: &mut Arrivals<'_>) -> Result<Duration> {
+    /// The URL of the workspace at the remote.
+    pub fn workspace_url(&self) -> String {
+        format!("{}/v1/orgs/{ORG}/workspaces/{}", self.remote.url(), self.workspace)
+    }
+
+    /// Asks for the other state of one line.
+    pub async fn edit(&mut self, number: usize) -> Result<Edit> {
         let paused = !self.paused[number];
         self.paused[number] = paused;
-        let action = if paused { Action::Pause } else { Action::Resume };
         let id = self.id(number);
+        let after = self.history_length().await;
         let sent = Instant::now();
-        let (patched, arrived) = tokio::join!(self.ask(number, paused), arrivals.put(&id, action));
-        patched?;
-        Ok(arrived?.duration_since(sent))
+        let patch = Patch::Merge(json!({"spec": {"paused": paused}}));
+        let edited = self.deployments.patch(&id, &PatchParams::default(), &patch).await.because(&id)?;
+        let generation = edited.metadata.generation.unwrap_or_default();
+        Ok(Edit { sent, id, generation, action: if paused { Action::Pause } else { Action::Resume }, after })
     }
 
-    /// Asks for the other state of every line, many at once.
-    pub async fn edit_all(&mut self) -> Result<()> {
-        for paused in &mut self.paused {
-            *paused = !*paused;
+    /// When the PUT of an edit arrived; `None`: not within the limit.
+    pub async fn arrival(&self, edit: &Edit, limit: Duration) -> Option<Instant> {
+        let (mut arrived, mut read) = (None, edit.after);
+        let found = self.remote.wait_until(limit, |state| {
+            let mut new = state.history().iter().skip(read);
+            arrived = new.find(|entry| is_put(entry, edit)).map(|entry| entry.at);
+            read = state.history().len();
+            arrived.is_some()
+        });
+        // Not in time is an answer too.
+        let _ = found.await;
+        arrived
+    }
+
+    async fn history_length(&self) -> usize {
+        let mut length = 0;
+        let counted = self.remote.wait_until(Duration::ZERO, |state| {
+            length = state.history().len();
+            true
+        });
+        // It holds at once.
+        let _ = counted.await;
+        length
+    }
+
+    /// Has somebody at the dashboard make each of these lines another than is asked.
+    pub fn disturb(&self, numbers: impl Iterator<Item = usize>) {
+        for number in numbers {
+            let state = if self.paused[number] { LineState::Active } else { LineState::Paused };
+            self.remote.set_from_dashboard(&self.id(number), state, "somebody");
         }
-        self.of_each(async |number| self.ask(number, self.paused[number]).await).await
     }
 
-    /// Changes how often each line is looked at.
-    pub async fn set_sync_interval(&self, every: &str) -> Result<()> {
-        let patch = Patch::Merge(json!({"spec": {"syncInterval": interval(every)?}}));
+    /// How many lines are not as they were last asked for.
+    pub async fn wrong(&self) -> usize {
+        let mut wrong = 0;
+        let counted = self.remote.wait_until(Duration::ZERO, |state| {
+            wrong = self
+                .paused
+                .iter()
+                .enumerate()
+                .filter(|(number, paused)| !is_so(state, &self.id(*number), **paused))
+                .count();
+            true
+        });
+        // It holds at once.
+        let _ = counted.await;
+        wrong
+    }
+
+    /// When all lines were as they were last asked for; `None`: not within the limit.
+    pub async fn right(&self, limit: Duration) -> Option<Instant> {
+        // One that is right stays so: only the first wrong one is looked at again.
+        let mut right = 0;
+        let all = self.remote.wait_until(limit, |state| {
+            while self.paused.get(right).is_some_and(|paused| is_so(state, &self.id(right), *paused)) {
+                right += 1;
+            }
+            right == self.paused.len()
+        });
+        all.await.ok().map(|()| Instant::now())
+    }
+
+    /// Changes how often each line is looked at and the remote called.
+    pub async fn set_pace(&self, pace: Pace) -> Result<()> {
+        let spec = json!({"syncInterval": pace.sync_interval, "requestsPerSecond": pace.requests_per_second});
+        let patch = Patch::Merge(json!({"spec": spec}));
         self.workspaces.patch(&self.workspace, &PatchParams::default(), &patch).await.because("the Workspace")?;
         Ok(())
     }
@@ -141,7 +222,7 @@ impl Lines {
     pub async fn wait_until_ready(&self) -> Result<()> {
         let deadline = Instant::now() + READY_LIMIT;
         loop {
-            let lines = self.deployments.list(&ListParams::default()).await.because("the lines can't be listed")?;
+            let lines = self.list().await?;
             let Some(waiting) = lines.iter().find(|line| !is_ready(line)) else { return Ok(()) };
             if Instant::now() > deadline {
                 let status = json!(waiting.status);
@@ -154,20 +235,20 @@ impl Lines {
     /// Gives each line the status that the line of the same number in `other` has: what the API server does for an edit
     /// takes longer the larger the object is.
     pub async fn copy_statuses(&self, other: &Self) -> Result<()> {
+        let models = other.list().await?.into_iter().map(|line| (line.name_any(), line.status));
+        let models: HashMap<String, Option<DeploymentStatus>> = models.collect();
         self.of_each(async |number| {
             let id = self.id(number);
-            let model = other.deployments.get(&other.id(number)).await.because(&id)?;
-            let patch = Patch::Merge(json!({"status": model.status}));
+            let patch = Patch::Merge(json!({"status": models.get(&other.id(number))}));
             self.deployments.patch_status(&id, &PatchParams::default(), &patch).await.because(&id)?;
             Ok(())
         })
         .await
     }
 
-    async fn ask(&self, number: usize, paused: bool) -> Result<()> {
-        let (id, patch) = (self.id(number), Patch::Merge(json!({"spec": {"paused": paused}})));
-        self.deployments.patch(&id, &PatchParams::default(), &patch).await.because(&id)?;
-        Ok(())
+    async fn list(&self) -> Result<Vec<Deployment>> {
+        let lines = self.deployments.list(&ListParams::default()).await.because("the lines can't be listed")?;
+        Ok(lines.items)
     }
 
     async fn of_each<F: Future<Output = Result<()>>>(&self, work: impl Fn(usize) -> F) -> Result<()> {
@@ -178,6 +259,25 @@ impl Lines {
     fn id(&self, number: usize) -> String {
         format!("{}-{number}", self.workspace)
     }
+}
+
+/// What was asked of one line.
+pub struct Edit {
+    /// Just before it was sent to the API server.
+    pub sent: Instant,
+    /// The object's name.
+    pub id: String,
+    /// The generation that it made.
+    pub generation: i64,
+    action: Action,
+    /// How long the remote's history was before.
+    after: usize,
+}
+
+/// Whether a line at the remote is paused, or is not.
+fn is_so(remote: &State, id: &str, paused: bool) -> bool {
+    let state = if paused { LineState::Paused } else { LineState::Active };
+    remote.line(id).is_some_and(|line| line.status == state)
 }
 
 fn interval(text: &str) -> Result<SyncInterval> {
@@ -191,34 +291,7 @@ fn is_ready(line: &Deployment) -> bool {
     })
 }
 
-/// Reads the remote's history on.
-pub struct Arrivals<'a> {
-    remote: &'a Simulator,
-    /// How many of its entries were read.
-    read: usize,
-}
-
-impl<'a> Arrivals<'a> {
-    /// From the first entry on.
-    pub fn of(remote: &'a Simulator) -> Self {
-        Self { remote, read: 0 }
-    }
-
-    /// Waits for a PUT and returns when it arrived.
-    async fn put(&mut self, line: &str, action: Action) -> Result<Instant> {
-        let mut arrived = None;
-        let found = self.remote.wait_until(ARRIVAL_LIMIT, |state| {
-            let new = state.history().iter().skip(self.read);
-            arrived = new.filter(|entry| is_put(entry, line, action)).map(|entry| entry.at).next();
-            self.read = state.history().len();
-            arrived.is_some()
-        });
-        found.await.because(format!("the PUT for {line}"))?;
-        arrived.ok_or_else(|| Error::new("waiting ended without an arrival"))
-    }
-}
-
-fn is_put(entry: &Entry, line: &str, action: Action) -> bool {
+fn is_put(entry: &Entry, edit: &Edit) -> bool {
     let What::Arrived(arrival) = &entry.what else { return false };
-    arrival.route == Route::Status && arrival.line.as_deref() == Some(line) && arrival.action == Some(action)
+    arrival.route == Route::Status && arrival.line.as_ref() == Some(&edit.id) && arrival.action == Some(edit.action)
 }

@@ -1,16 +1,26 @@
-//! How fast an edit of `spec.paused` reaches the remote, beside the least that any operator needs, how fast the operator
-//! starts, and what it costs while nothing happens.
+//! How fast an edit of `spec.paused` reaches the remote and what it costs, what a start and an idle operator cost, and how edits fare where
+//! the remote allows few calls: beside the same job in other frameworks, and beside the least that any operator needs.
 //!
-//! `cargo bench --bench edits`, or `make bench`. It prints a table on stdout and passes no verdict: a busy machine is no
-//! fault of the operator. The environment sets the sizes: `STARTS` (20), `LINES` (500), `EDITS` (500), `IDLE_SECONDS` (60).
+//! `cargo bench --bench edits`, or `make bench`, which also writes `docs/benchmarks.md`. It prints a table on stdout and passes no verdict:
+//! a busy machine is no fault of the operator. The environment sets the sizes: `LINES` (10000), how many lines each contender has;
+//! `KOPF_LINES` (2000, at most `LINES`), the same for kopf, which needs minutes to take ten thousand in; `EDITS` (500), how many of each
+//! contender's lines are edited; `STARTS` (20); `IDLE_SECONDS` (60).
 //!
-//! The API server, the operator and the [`floor`] are real processes; the remote is the simulator. The operator and the
-//! floor have a namespace each with equal lines, down to their statuses: objects of one size. They are edited in turn, one edit at a time, so that a machine that
-//! slows down or gets busy slows both.
+//! The API server, the operator, the [`floor`] and the [`peers`] are real processes; the remotes are simulators, one for each. Each contender
+//! has a namespace with equal lines; the floor's have the operator's statuses too, so that their objects are of one size.
 
+mod contender;
+mod edits;
+mod events;
 mod floor;
 mod idle;
+mod limited;
 mod lines;
+mod machine;
+mod peers;
+mod report;
+mod restart;
+mod samples;
 mod start;
 mod table;
 
@@ -19,23 +29,22 @@ use std::{env, fs, path::Path, time::Duration};
 use sarvam_testkit::{
     control_plane::{ControlPlane, Options},
     error::{Because, Error, Result},
-    process::Process,
-    simulator::{Config, Simulator},
 };
-use tokio::{runtime, time::sleep};
+use tokio::runtime;
 
+use contender::{Contender, Program};
+use events::Events;
 use idle::Idle;
-use lines::{Arrivals, Lines};
-use table::{Report, Samples};
+use lines::{Lines, UNLIMITED};
+use peers::Peers;
+use report::Report;
+use samples::Samples;
 
-/// The first edits of each side open connections and fill caches. They are not counted.
-const WARM_UP: usize = 10;
+/// How many lines a second operator has, to see what grows with them.
+const FEW: usize = 100;
 
-/// From the arrival of one PUT to the next edit: time for the status writes and looks that follow it.
-const PAUSE: Duration = Duration::from_millis(50);
-
-/// How long a process may take until it says that it is up.
-const START_LIMIT: Duration = Duration::from_mins(1);
+/// Where the page is written when `WRITE_BENCHMARKS` is set.
+const PAGE: &str = "docs/benchmarks.md";
 
 fn main() -> Result<()> {
     // An error means that it is installed already.
@@ -51,7 +60,10 @@ fn main() -> Result<()> {
     let sizes = Sizes::from_env()?;
     let runtime = runtime::Builder::new_multi_thread().enable_all().build().because("the runtime")?;
     let report = runtime.block_on(measure(&sizes))?;
-    print!("{report}");
+    print!("{}", report.text());
+    if env::var_os("WRITE_BENCHMARKS").is_some() {
+        fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE), report.page()).because(PAGE)?;
+    }
     Ok(())
 }
 
@@ -59,16 +71,19 @@ fn main() -> Result<()> {
 struct Sizes {
     starts: usize,
     lines: usize,
+    kopf_lines: usize,
     edits: usize,
     idle: Duration,
 }
 
 impl Sizes {
     fn from_env() -> Result<Self> {
+        let lines = number("LINES", 10_000)?;
         let idle = number("IDLE_SECONDS", 60)?;
         Ok(Self {
             starts: number("STARTS", 20)?,
-            lines: number("LINES", 500)?,
+            lines,
+            kopf_lines: number("KOPF_LINES", 2000)?.min(lines),
             edits: number("EDITS", 500)?,
             idle: Duration::from_secs(idle.try_into().because("IDLE_SECONDS")?),
         })
@@ -82,89 +97,75 @@ fn number(name: &str, default: usize) -> Result<usize> {
 }
 
 async fn measure(sizes: &Sizes) -> Result<Report> {
-    say("starting a control plane and the remote");
+    let peers = Peers::prepare().await;
+    say("starting a control plane");
     let plane = ControlPlane::start(Options::default()).await?;
     plane.apply_crds(&Path::new(env!("CARGO_MANIFEST_DIR")).join("crds")).await?;
-    let remote = Simulator::start(Config::default()).await.because("the simulator")?;
     say(&format!("starting the operator, {} times", sizes.starts));
-    let starts = start::measure(&plane, &remote, sizes.starts).await?;
-    say(&format!("making {} lines for the operator, and as many for the floor", sizes.lines));
-    let mut operated = Lines::create(&plane, &remote, "operator", sizes.lines).await?;
-    let mut watched = Lines::create(&plane, &remote, "floor", sizes.lines).await?;
+    let starts = start::measure(&plane, sizes.starts).await?;
 
-    let operator = start_operator(&plane, &remote, &operated, "sarvam-operator")?;
-    let floor = start_floor(&plane, &remote, &watched).await?;
-    say("waiting until every line of the operator is Ready");
-    operated.wait_until_ready().await?;
-    watched.copy_statuses(&operated).await?;
+    let mut contenders = contenders(&plane, &peers, sizes).await?;
     idle::settle(&plane).await?;
-
+    let events = Events::watch(&plane).await?;
     say(&format!("editing, {} times each", sizes.edits));
-    let load_before = load();
-    let mut arrivals = Arrivals::of(&remote);
-    let (mut operator_took, mut floor_took) = (Vec::new(), Vec::new());
-    for edit in 0..WARM_UP + sizes.edits {
-        for (lines, took) in [(&mut operated, &mut operator_took), (&mut watched, &mut floor_took)] {
-            let latency = lines.edit(edit % sizes.lines, &mut arrivals).await?;
-            if edit >= WARM_UP {
-                took.push(latency);
-            }
-            sleep(PAUSE).await;
-        }
-        if edit > 0 && edit % 100 == 0 {
-            say(&format!("  {edit}"));
-        }
-    }
-    let load_after = load();
-    let resident_kib = operator.rss_kib()?;
-    drop(floor);
+    let load_before = machine::load();
+    let edited = edits::measure(&mut contenders, &events, sizes.edits).await?;
+    let loads = [load_before, machine::load()];
+    let edited = contenders.iter().zip(edited).map(|(contender, edited)| {
+        Ok((contender.program, contender.lines.count(), contender.process.rss_kib()?, edited))
+    });
+    let edited = edited.collect::<Result<Vec<_>>>()?;
 
-    say("editing every line once more, now that each is to be looked at every minute");
-    operated.set_sync_interval("60s").await?;
-    operated.edit_all().await?;
-    operated.wait_until_ready().await?;
+    // The two operators stay.
+    contenders.truncate(2);
+    for contender in &contenders {
+        contender.lines.wait_until_ready().await?;
+    }
     idle::settle(&plane).await?;
     say(&format!("idle for {} s", sizes.idle.as_secs()));
-    let idle = Idle::watch(&plane, &remote, sizes.idle).await?;
+    let idle = Idle::watch(&plane, &contenders, sizes.idle).await?;
+    let operator = contenders.swap_remove(0);
+    let (resident_kib, peak_kib) = (operator.process.rss_kib()?, operator.process.peak_rss_kib()?);
+    drop(contenders);
 
+    say(&format!("a restart with {} lines that were edited meanwhile", restart::EDITED));
+    let restart = restart::measure(&plane, &peers, operator).await?;
+    say("making lines for a remote that allows few calls");
+    let limited = limited::measure(&plane, &peers, &events).await?;
     Ok(Report {
-        starts: Samples::new(starts),
         lines: sizes.lines,
-        operator: Samples::new(operator_took),
-        floor: Samples::new(floor_took),
-        load: [load_before, load_after],
-        resident_kib,
-        peak_kib: operator.peak_rss_kib()?,
-        idle_for: sizes.idle,
+        starts: Samples::new(starts),
+        edited,
+        loads,
         idle,
+        resident_kib,
+        peak_kib,
+        restart,
+        limited,
     })
 }
 
-fn start_operator(plane: &ControlPlane, remote: &Simulator, lines: &Lines, lease: &str) -> Result<Process> {
-    let namespace = lines.namespace();
-    Process::spawn(
-        env!("CARGO_BIN_EXE_sarvam-operator"),
-        ["run", "--allow-http-loopback", "--remote-url", &remote.url(), "--http-address", "127.0.0.1:0"]
-            .into_iter()
-            .chain(["--namespace", namespace, "--lease-namespace", namespace, "--lease-name", lease]),
-        [("KUBECONFIG", plane.kubeconfig())],
-    )
-}
-
-/// This very program, as another process.
-async fn start_floor(plane: &ControlPlane, remote: &Simulator, lines: &Lines) -> Result<Process> {
-    let program = env::current_exe().because("this program's own path")?;
-    let workspace = lines.workspace_url(remote);
-    let floor =
-        Process::spawn(program, [floor::FLAG, lines.namespace(), &workspace], [("KUBECONFIG", plane.kubeconfig())])?;
-    floor.wait_for_line(floor::WATCHING, START_LIMIT).await?;
-    Ok(floor)
-}
-
-/// The machine's load average over the last minute, as text.
-fn load() -> String {
-    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split_whitespace().next().unwrap_or("unknown").to_owned()
+/// The operator, one with few lines, the floor and the peers, in this order, each with its lines Ready.
+async fn contenders(plane: &ControlPlane, peers: &Peers, sizes: &Sizes) -> Result<Vec<Contender>> {
+    let mut contenders = Vec::new();
+    let few = FEW.min(sizes.lines);
+    let operators = [("operator", Program::Operator, sizes.lines), ("few", Program::Operator, few)];
+    let others = peers.programs().map(|program| match program {
+        Program::Kopf => ("kopf", program, sizes.kopf_lines),
+        other => ("controller-runtime", other, sizes.lines),
+    });
+    for (name, program, count) in operators.into_iter().chain(others) {
+        say(&format!("making {count} lines for {}, and waiting until it says that all are Ready", program.name()));
+        let lines = Lines::create(plane, name, count).await?;
+        let contender = Contender::start(plane, peers, program, lines, UNLIMITED).await?;
+        contender.lines.wait_until_ready().await?;
+        contenders.push(contender);
+    }
+    say(&format!("making {} lines for the floor", sizes.lines));
+    let lines = Lines::create(plane, "floor", sizes.lines).await?;
+    lines.copy_statuses(&contenders[0].lines).await?;
+    contenders.insert(2, Contender::start(plane, peers, Program::Floor, lines, UNLIMITED).await?);
+    Ok(contenders)
 }
 
 fn say(what: &str) {

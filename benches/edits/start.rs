@@ -5,11 +5,14 @@ use std::time::{Duration, Instant};
 use sarvam_testkit::{
     control_plane::ControlPlane,
     error::{Because, Error, Result},
-    simulator::Simulator,
 };
 use tokio::time::sleep;
 
-use crate::{START_LIMIT, lines::Lines, start_operator};
+use crate::{
+    contender::{START_LIMIT, start_operator},
+    lines::Lines,
+    samples::Samples,
+};
 
 /// How many lines are listed at a start.
 const LINES: usize = 5;
@@ -18,13 +21,13 @@ const LINES: usize = 5;
 const POLL: Duration = Duration::from_millis(1);
 
 /// Starts the operator so many times, each time with a Lease that nobody held.
-pub async fn measure(plane: &ControlPlane, remote: &Simulator, starts: usize) -> Result<Vec<Duration>> {
-    let lines = Lines::create(plane, remote, "start", LINES).await?;
+pub async fn measure(plane: &ControlPlane, starts: usize) -> Result<Vec<f64>> {
+    let lines = Lines::create(plane, "start", LINES).await?;
     let http = reqwest::Client::builder().no_proxy().build().because("the HTTP client")?;
     let mut took = Vec::new();
     for start in 0..starts {
         let started = Instant::now();
-        let operator = start_operator(plane, remote, &lines, &format!("start-{start}"))?;
+        let operator = start_operator(plane, &lines, &format!("start-{start}"))?;
         let serving = operator.wait_for_line("address=", START_LIMIT).await?;
         let (_, address) = serving.split_once("address=").unwrap_or_default();
         let ready = format!("http://{}/readyz", address.trim());
@@ -34,7 +37,7 @@ pub async fn measure(plane: &ControlPlane, remote: &Simulator, starts: usize) ->
             }
             sleep(POLL).await;
         }
-        took.push(started.elapsed());
+        took.push(Samples::between(started, Instant::now()));
     }
     Ok(took)
 }

@@ -14,6 +14,9 @@ pub const MAX_ITEMS: usize = 16;
 /// The longest message, in bytes; what is longer is cut.
 pub const MESSAGE_MAX: usize = 1024;
 
+/// The types that this operator writes, in their order. All but the first are abnormal: there when true.
+const OURS: [&str; 4] = ["Ready", "Reconciling", "Stalled", "RolloutOverdue"];
+
 /// The conditions that tell `told` of one generation, given those that stand. `now` becomes the transition time of each whose status changes.
 ///
 /// Conditions of other types are kept as they are, after ours. The result equals `existing` when there is nothing new to write.
@@ -35,8 +38,9 @@ pub fn update(existing: &[Condition], told: &Conditions, generation: i64, now: T
         Progress::Reconciling => Some(condition("Reconciling", "True")),
         Progress::Stalled => Some(condition("Stalled", "True")),
     };
-    let others = existing.iter().filter(|old| !["Ready", "Reconciling", "Stalled"].contains(&old.type_.as_str()));
-    let ours = [Some(condition("Ready", told.ready.as_str())), progress];
+    let others = existing.iter().filter(|old| !OURS.contains(&old.type_.as_str()));
+    let overdue = told.overdue.then(|| condition("RolloutOverdue", "True"));
+    let ours = [Some(condition("Ready", told.ready.as_str())), progress, overdue];
     ours.into_iter().flatten().chain(others.cloned()).take(MAX_ITEMS).collect()
 }
 
@@ -164,7 +168,7 @@ mod tests {
         ];
         let now: Timestamp = "1970-01-01T00:01:40.75Z".parse().unwrap();
         for (case, existing, (ready, progress, reason, generation), expected) in table {
-            let told = Conditions { ready, progress, reason, message: "m".into() };
+            let told = Conditions { ready, progress, reason, message: "m".into(), overdue: false };
             let result = update(&conditions(existing), &told, generation, now);
             assert_eq!(text(&result), expected, "{case}");
             let later = now + jiff::SignedDuration::from_secs(60);
@@ -182,7 +186,13 @@ mod tests {
     fn a_long_message_and_a_long_list_are_cut_to_what_the_schema_allows() {
         let others: Vec<_> = (0..20).map(|n| format!("Other{n} True A 1 5")).collect();
         let message = "ü".repeat(MESSAGE_MAX);
-        let told = Conditions { ready: Truth::True, progress: Progress::Done, reason: Reason::Synced, message };
+        let told = Conditions {
+            ready: Truth::True,
+            progress: Progress::Done,
+            reason: Reason::Synced,
+            message,
+            overdue: false,
+        };
         let result = update(&conditions(&others.join(", ")), &told, 1, Timestamp::UNIX_EPOCH);
         assert_eq!(result.len(), MAX_ITEMS);
         assert_eq!(result[0].message, "ü".repeat(MESSAGE_MAX / 2));

@@ -6,8 +6,16 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::line_config::{
+    self, CONNECTIONS_MAX, Connection, LineConfig, NUMBERS_MAX, RolloutSpec, SHOWN_TEXT_MAX, Schedule,
+};
 use super::{conditions, schema};
-use crate::core::{line, step::Mode};
+use crate::core::{
+    config::{Fields, Managed, Shown},
+    line,
+    rollout::Rollout,
+    step::Mode,
+};
 
 /// What a user asks of one line.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +73,38 @@ pub struct DeploymentSpec {
     /// What happens to the line when this object is deleted. Retain, the only value: it stays as it is.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
+
+    /// The version of the agent that answers: one that is committed at the remote. Left out, it isn't managed: whatever the remote has
+    /// stays, also after it was managed. A change pauses the line, unless rollout says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 999_999_999_999_999_i64))]
+    pub app_version: Option<i64>,
+
+    /// The line's name at the remote, in one line; several blanks count as one. Left out, it isn't managed: whatever the remote has stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::display_name")]
+    pub display_name: Option<String>,
+
+    /// What the line is for, in one line; several blanks count as one. Left out, it isn't managed: whatever the remote has stays, and no
+    /// call clears it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::description")]
+    pub description: Option<String>,
+
+    /// The telephony connections and the numbers of each that the line answers: all that it shall have. Left out, they aren't managed:
+    /// whatever the remote has stays. A change pauses the line, unless rollout says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = CONNECTIONS_MAX), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["connectionID"]))]
+    #[x_kube(validation = schema::some_connection(), validation = schema::each_number_once())]
+    pub connections: Option<Vec<Connection>>,
+
+    /// The daily window in which the line answers. Left out, it isn't managed: whatever the remote has stays, and no call clears it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Schedule>,
+
+    /// How a change of the line's configuration is carried out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutSpec>,
 }
 
 impl DeploymentSpec {
@@ -76,6 +116,26 @@ impl DeploymentSpec {
             DriftPolicy::Correct => Mode::Correct,
             DriftPolicy::Report => Mode::Report,
         }
+    }
+
+    /// What it manages of the line's configuration.
+    ///
+    /// # Errors
+    /// Which field breaks which rule, and the way out: what the schema can't check, or an older one has not.
+    pub fn managed(&self) -> Result<Managed, String> {
+        Ok(Managed {
+            app_version: self.app_version,
+            name: line_config::text(self.display_name.as_ref()),
+            description: line_config::text(self.description.as_ref()),
+            connections: self.connections.as_deref().map(line_config::connections),
+            schedule: self.schedule.as_ref().map(Schedule::parse).transpose()?,
+        })
+    }
+
+    /// How a change of the configuration is carried out.
+    #[must_use]
+    pub fn rollout(&self) -> Rollout {
+        self.rollout.map(Rollout::from).unwrap_or_default()
     }
 }
 
@@ -121,10 +181,42 @@ pub struct DeploymentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote: Option<RemoteStatus>,
 
+    /// The change that the line is paused for, or waits to be paused for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<RolloutStatus>,
+
     /// Whether the line is as asked: Ready, and beside it Reconciling while the operator works on it, or Stalled when a person must act.
+    /// RolloutOverdue is there while a change takes longer than spec.rollout.maxPauseSeconds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
+}
+
+/// A change of the configuration that is under way.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RolloutStatus {
+    /// Since when the line has been paused for it; absent where it isn't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_since: Option<Time>,
+
+    /// What the last look showed of the fields that differ.
+    pub from: LineConfig,
+
+    /// What the spec asks of them.
+    pub to: LineConfig,
+}
+
+impl RolloutStatus {
+    /// A change of these fields from what was shown to what is asked, in the form in which a status is read back.
+    #[must_use]
+    pub fn new(paused_since: Option<Timestamp>, fields: Fields, shown: &Shown, asked: &Managed) -> Self {
+        Self {
+            paused_since: paused_since.map(conditions::to_the_second),
+            from: LineConfig::shown(shown, fields),
+            to: LineConfig::from(&asked.only(fields)),
+        }
+    }
 }
 
 /// What the last look at the remote showed of a line. Cut with [`RemoteStatus::fitted`] before it is written.
@@ -136,12 +228,17 @@ pub struct RemoteStatus {
 
     /// The line's name at the remote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = REMOTE_TEXT_MAX))]
+    #[schemars(length(max = SHOWN_TEXT_MAX))]
     pub name: Option<String>,
+
+    /// What the line is for, as the remote has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = SHOWN_TEXT_MAX))]
+    pub description: Option<String>,
 
     /// The agent that answers.
     #[serde(default, rename = "appID", skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = REMOTE_TEXT_MAX))]
+    #[schemars(length(max = SHOWN_TEXT_MAX))]
     pub app_id: Option<String>,
 
     /// The version of the agent that answers.
@@ -151,15 +248,25 @@ pub struct RemoteStatus {
     /// The numbers that the line answers, the first 100 of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
-        length(max = PHONE_NUMBERS_MAX),
-        inner(length(max = REMOTE_TEXT_MAX)),
+        length(max = NUMBERS_MAX),
+        inner(length(max = SHOWN_TEXT_MAX)),
         extend("x-kubernetes-list-type" = "atomic")
     )]
     pub phone_numbers: Vec<String>,
 
+    /// The telephony connections and their numbers, the first 10 with 100 each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::shown_connections")]
+    pub connections: Vec<Connection>,
+
+    /// The daily window in which the line answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::shown_schedule")]
+    pub schedule: Option<Schedule>,
+
     /// The direction of calls, in the remote's own word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = REMOTE_TEXT_MAX))]
+    #[schemars(length(max = SHOWN_TEXT_MAX))]
     pub channel_direction: Option<String>,
 
     /// When the line was last changed, by the remote's clock.
@@ -168,25 +275,25 @@ pub struct RemoteStatus {
 
     /// Who changed the line last, as the remote tells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = REMOTE_TEXT_MAX))]
+    #[schemars(length(max = SHOWN_TEXT_MAX))]
     pub updated_by: Option<String>,
 }
-
-const REMOTE_TEXT_MAX: usize = 256;
-const PHONE_NUMBERS_MAX: usize = 100;
 
 impl RemoteStatus {
     /// The same, cut to what the schema allows, so that nothing a remote says gets a status write refused.
     /// Its time loses what JSON would lose, so that a status equals what is read back; a time before 1970 is none.
     #[must_use]
     pub fn fitted(self) -> Self {
-        let cut = |text: String| text.chars().take(REMOTE_TEXT_MAX).collect::<String>();
+        let cut = |text: String| line_config::cut(&text);
         Self {
             state: self.state,
             name: self.name.map(cut),
+            description: self.description.map(cut),
             app_id: self.app_id.map(cut),
             app_version: self.app_version,
-            phone_numbers: self.phone_numbers.into_iter().take(PHONE_NUMBERS_MAX).map(cut).collect(),
+            phone_numbers: self.phone_numbers.into_iter().take(NUMBERS_MAX).map(cut).collect(),
+            connections: line_config::list(&line_config::connections(&self.connections)),
+            schedule: self.schedule,
             channel_direction: self.channel_direction.map(cut),
             updated_at: self
                 .updated_at
@@ -222,22 +329,34 @@ impl From<line::State> for RemoteState {
 mod tests {
     use super::*;
 
+    fn many_numbers(id: usize) -> Connection {
+        Connection {
+            connection_id: format!("{id}{}", "c".repeat(300)),
+            phone_numbers: (0..=NUMBERS_MAX).map(|number| format!("+{number}")).collect(),
+        }
+    }
+
     #[test]
     fn what_is_fitted_is_cut_to_its_bounds_and_equals_what_is_read_back() {
         let long = Some("ü".repeat(300));
         let remote = RemoteStatus {
             state: RemoteState::Active,
             name: long.clone(),
+            description: long.clone(),
             app_id: long.clone(),
             app_version: Some(i64::MIN),
             phone_numbers: vec!["+".repeat(300); 101],
+            connections: (0..11).map(many_numbers).collect(),
+            schedule: None,
             channel_direction: long.clone(),
             updated_at: Some(Time("2026-11-23T10:00:00.987654Z".parse().unwrap())),
             updated_by: long,
         };
         let fitted = remote.fitted();
-        assert_eq!(fitted.name, Some("ü".repeat(REMOTE_TEXT_MAX)));
-        assert_eq!(fitted.phone_numbers, vec!["+".repeat(REMOTE_TEXT_MAX); PHONE_NUMBERS_MAX]);
+        assert_eq!(fitted.name, Some("ü".repeat(SHOWN_TEXT_MAX)));
+        assert_eq!(fitted.phone_numbers, vec!["+".repeat(SHOWN_TEXT_MAX); NUMBERS_MAX]);
+        let numbers: Vec<_> = fitted.connections.iter().map(|it| it.phone_numbers.len()).collect();
+        assert_eq!(numbers, [NUMBERS_MAX; CONNECTIONS_MAX]);
         let json = serde_json::to_string(&fitted).unwrap();
         assert_eq!(serde_json::from_str::<RemoteStatus>(&json).unwrap(), fitted);
     }

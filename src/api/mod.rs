@@ -11,14 +11,17 @@ use serde_json::Value;
 pub mod conditions;
 pub mod deployment;
 pub mod interval;
+pub mod line_config;
 mod schema;
 pub mod workspace;
 
 pub use deployment::{
-    DeletionPolicy, Deployment, DeploymentSpec, DeploymentStatus, DriftPolicy, RemoteState, RemoteStatus, WorkspaceRef,
+    DeletionPolicy, Deployment, DeploymentSpec, DeploymentStatus, DriftPolicy, RemoteState, RemoteStatus,
+    RolloutStatus, WorkspaceRef,
 };
 pub use interval::SyncInterval;
-pub use workspace::{Lines, SecretKeyRef, Workspace, WorkspaceSpec, WorkspaceStatus};
+pub use line_config::{Connection, LineConfig, OnFailure, RolloutSpec, RolloutStrategy, Schedule};
+pub use workspace::{Lines, SecretKeyRef, Unmanaged, Workspace, WorkspaceSpec, WorkspaceStatus};
 
 /// The API group of both kinds.
 pub const GROUP: &str = "agents.sarvam.ai";

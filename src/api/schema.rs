@@ -7,6 +7,8 @@ use kube::core::{Rule, validate};
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::conditions;
+use super::line_config::{CONNECTIONS_MAX, NUMBERS_MAX, SHOWN_TEXT_MAX};
+use crate::core::config::DAYS;
 
 /// The longest id of the remote: an organisation, a workspace, a deployment.
 pub(super) const ID_MAX: usize = 128;
@@ -17,6 +19,12 @@ pub(super) const NAME_MAX: usize = 63;
 const ID: &str = "^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$";
 const DNS_SUBDOMAIN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 const SECRET_KEY: &str = "^[-._a-zA-Z0-9]+$";
+/// The remote documents `[\w\- ]`, and its `\w` may well take letters of every script: it has the last word.
+const DISPLAY_NAME: &str = r"^[\p{L}\p{M}\p{N}_\-]([\p{L}\p{M}\p{N}_\- ]*[\p{L}\p{M}\p{N}_\-])?$";
+const ONE_LINE: &str = r"^[^\s\p{Cc}]([^\p{Cc}]*[^\s\p{Cc}])?$";
+const PHONE_NUMBER: &str = r"^\+?[0-9]{1,32}$";
+const TIME_OF_DAY: &str = "^([01][0-9]|2[0-3]):[0-5][0-9]$";
+const TIMEZONE: &str = r"^[A-Za-z][A-Za-z0-9_+\-]*(/[A-Za-z0-9_+\-]+){0,2}$";
 
 /// A string of at most `max` characters that matches `pattern`, and a CEL rule with the words for people.
 pub(super) fn text(max: usize, pattern: &str, rule: &str, message: &str) -> Schema {
@@ -76,6 +84,140 @@ pub(super) fn secret_key(_: &mut SchemaGenerator) -> Schema {
     )
 }
 
+/// `spec.displayName`.
+pub(super) fn display_name(_: &mut SchemaGenerator) -> Schema {
+    matching(50, DISPLAY_NAME, "must be 1 to 50 letters, digits, '_', '-' and blanks, with no blank first or last")
+}
+
+/// `spec.description`.
+pub(super) fn description(_: &mut SchemaGenerator) -> Schema {
+    matching(
+        150,
+        ONE_LINE,
+        "must be 1 to 150 characters in one line, with no blank first or last; the remote's API can't clear a description: leave the field out to stop managing it",
+    )
+}
+
+/// `spec.connections[].phoneNumbers`.
+pub(super) fn phone_numbers(_: &mut SchemaGenerator) -> Schema {
+    let number = matching(
+        33,
+        PHONE_NUMBER,
+        "must be a phone number as the remote shows it: up to 32 digits, and '+' before them where it has one; +918012345678 for example",
+    );
+    let mut schema = json_schema!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": NUMBERS_MAX,
+        "x-kubernetes-list-type": "set",
+        "items": number,
+    });
+    let some = Rule::new("size(self) > 0").message("must have a number: leave out a connection that brings none");
+    validate(&mut schema, some).expect("a rule of two strings is JSON");
+    schema
+}
+
+/// That there is a connection at all.
+pub(super) fn some_connection() -> Rule {
+    Rule::new("size(self) > 0").message(
+        "connections must have a connection: set paused to true for a line that shall not answer, or leave the field out to stop managing it",
+    )
+}
+
+/// That no two connections bring the same number.
+pub(super) fn each_number_once() -> Rule {
+    Rule::new("self.all(c, c.phoneNumbers.all(n, self.exists_one(other, n in other.phoneNumbers)))")
+        .message("connections must have each phone number once: it can come through one connection only")
+}
+
+/// `spec.schedule.startTime` and `endTime`.
+pub(super) fn time_of_day(_: &mut SchemaGenerator) -> Schema {
+    matching(
+        5,
+        TIME_OF_DAY,
+        "must be a time of day as HH:MM, two digits each, from 00:00 to 23:59: write 09:00, not 9:00",
+    )
+}
+
+/// That a window has a length.
+pub(super) fn window_rule() -> Rule {
+    Rule::new("self.startTime != self.endTime")
+        .message("startTime and endTime must differ: 00:00 and 23:59 are a whole day, and paused is for a line that shall not answer")
+}
+
+/// `spec.schedule.allowedDays`.
+pub(super) fn days(_: &mut SchemaGenerator) -> Schema {
+    let mut schema = json_schema!({
+        "type": "array",
+        "minItems": 1,
+        "maxItems": DAYS.len(),
+        "x-kubernetes-list-type": "set",
+        "items": {"type": "string", "enum": DAYS},
+    });
+    let some = Rule::new("size(self) > 0")
+        .message("must have a day: set paused to true for a line that shall not answer on any");
+    validate(&mut schema, some).expect("a rule of two strings is JSON");
+    schema
+}
+
+/// `spec.schedule.timezone`: its shape. Whether there is such a zone is told in the status.
+pub(super) fn timezone(_: &mut SchemaGenerator) -> Schema {
+    matching(64, TIMEZONE, "must be the IANA name of a time zone: Asia/Kolkata for example, neither IST nor +05:30")
+}
+
+/// Connections in a status: bounded alone, for the remote may have what a user may not write.
+pub(super) fn shown_connections(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "maxItems": CONNECTIONS_MAX,
+        "x-kubernetes-list-type": "atomic",
+        "items": {
+            "type": "object",
+            "description": "A telephony connection and its numbers.",
+            "required": ["connectionID", "phoneNumbers"],
+            "properties": {
+                "connectionID": {
+                    "type": "string",
+                    "description": "The connection's id at the remote.",
+                    "maxLength": SHOWN_TEXT_MAX,
+                },
+                "phoneNumbers": {
+                    "type": "array",
+                    "description": "Its numbers.",
+                    "maxItems": NUMBERS_MAX,
+                    "x-kubernetes-list-type": "atomic",
+                    "items": {"type": "string", "maxLength": SHOWN_TEXT_MAX},
+                },
+            },
+        },
+    })
+}
+
+/// A schedule in a status: bounded alone, for the remote may have what a user may not write.
+pub(super) fn shown_schedule(_: &mut SchemaGenerator) -> Schema {
+    let time = |what: &str| json_schema!({"type": "string", "description": what, "maxLength": 5});
+    json_schema!({
+        "type": "object",
+        "required": ["startTime", "endTime", "allowedDays", "timezone"],
+        "properties": {
+            "startTime": time("From when the line answers."),
+            "endTime": time("Until when the line answers."),
+            "allowedDays": {
+                "type": "array",
+                "description": "On which days the line answers.",
+                "maxItems": DAYS.len(),
+                "x-kubernetes-list-type": "atomic",
+                "items": {"type": "string", "enum": DAYS},
+            },
+            "timezone": {
+                "type": "string",
+                "description": "The name of the time zone that the times and days are of.",
+                "maxLength": SHOWN_TEXT_MAX,
+            },
+        },
+    })
+}
+
 /// `status.conditions`: Kubernetes' own type with bounds and short descriptions.
 pub(super) fn conditions(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
@@ -90,7 +232,7 @@ pub(super) fn conditions(_: &mut SchemaGenerator) -> Schema {
             "properties": {
                 "type": {
                     "type": "string",
-                    "description": "What it is about: Ready, Reconciling or Stalled.",
+                    "description": "What it is about: Ready, Reconciling, Stalled or RolloutOverdue.",
                     "maxLength": 316,
                     "pattern": r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
                 },

@@ -50,8 +50,8 @@ pub struct WorkspaceSpec {
     #[serde(default)]
     pub sync_interval: SyncInterval,
 
-    /// How many calls a second this workspace may make to the remote, from 1 to 1000. The remote limits each account, so workspaces
-    /// of one account share its limit.
+    /// How many calls a second may be made to the remote with this key, from 1 to 1000. The remote limits each account, so Workspaces with
+    /// the same key share one budget, and the least that one of them asks for holds for all. Where the remote takes less, fewer are made.
     #[serde(default = "five")]
     #[schemars(range(min = 1, max = 1000))]
     pub requests_per_second: i32,
@@ -103,6 +103,10 @@ pub struct WorkspaceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<Lines>,
 
+    /// The lines that no Deployment object names, where the last look at the whole list found any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmanaged: Option<Unmanaged>,
+
     /// Whether the workspace can be used: Ready, and beside it Reconciling while the operator works on it, or Stalled when a person must act.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
@@ -121,3 +125,20 @@ pub struct Lines {
     #[schemars(range(min = 0))]
     pub as_asked: i32,
 }
+
+/// The lines of a workspace that no Deployment object names. `sarvam-operator import` writes manifests for them.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unmanaged {
+    /// How many there are.
+    #[schemars(range(min = 0))]
+    pub total: i32,
+
+    /// The ids of the first 10 of them, in order.
+    #[serde(default, rename = "deploymentIDs", skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = UNMANAGED_MAX), inner(length(max = 128)), extend("x-kubernetes-list-type" = "atomic"))]
+    pub deployment_ids: Vec<String>,
+}
+
+/// How many ids of lines that no object names are told.
+pub const UNMANAGED_MAX: usize = 10;

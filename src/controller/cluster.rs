@@ -1,145 +1,50 @@
 //! What this process knows of the API server, from its watches.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::core::DeserializeGuard;
-use tokio::sync::watch;
 
-use super::workspace::Account;
+use super::{mailbox::Mailbox, seen::Seen, workspace::Account};
 use crate::{
-    api::{Deployment, DeploymentSpec, DeploymentStatus, Lines, Workspace},
+    api::{Lines, Workspace},
     core::{
+        config::Connections,
         id::LineId,
         owner::{Claimant, owner},
-        status::{Obstacle, Truth},
-        step::{Mode, Object, Source, Uid, Version},
+        status::{Bar, Obstacle},
+        step::Source,
     },
 };
 
-/// An object's namespace and name.
+/// An object's namespace and name. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
-    pub namespace: String,
-    pub name: String,
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
 }
 
 impl Key {
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+
     pub fn of(meta: &ObjectMeta) -> Self {
-        Self { namespace: meta.namespace.clone().unwrap_or_default(), name: meta.name.clone().unwrap_or_default() }
+        Self::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
+    }
+
+    /// The object of this name in the same namespace.
+    fn beside(&self, name: &str) -> Self {
+        Self { namespace: Arc::clone(&self.namespace), name: name.into() }
     }
 }
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
-
-/// A `Deployment` object as it was seen, also where its spec can't be read.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    pub meta: ObjectMeta,
-    /// The spec, or what is wrong with it.
-    pub spec: Result<DeploymentSpec, String>,
-    pub status: DeploymentStatus,
-}
-
-impl From<DeserializeGuard<Deployment>> for Seen {
-    fn from(guard: DeserializeGuard<Deployment>) -> Self {
-        match guard.0 {
-            Ok(object) => object.into(),
-            Err(invalid) => {
-                Self { meta: invalid.metadata, spec: Err(invalid.error), status: DeploymentStatus::default() }
-            }
-        }
-    }
-}
-
-impl From<Deployment> for Seen {
-    fn from(object: Deployment) -> Self {
-        let mut meta = object.metadata;
-        // Nobody here asks who set which field, and it is most of an object's size.
-        meta.managed_fields = None;
-        Self { meta, spec: Ok(object.spec), status: object.status.unwrap_or_default() }
-    }
-}
-
-impl Seen {
-    /// `metadata.uid`.
-    pub fn uid(&self) -> Uid {
-        let text = self.meta.uid.as_deref().unwrap_or_default();
-        Uid(text.chars().filter_map(|c| c.to_digit(16)).fold(0, |uid, digit| uid << 4 | u128::from(digit)))
-    }
-
-    /// What the step function needs of it.
-    pub fn object(&self) -> Object {
-        let generation = self.meta.generation.unwrap_or_default();
-        let ready = self.status.conditions.iter().find(|condition| condition.type_ == "Ready");
-        let claims = self.status.observed_generation == Some(generation)
-            && ready.is_some_and(|ready| ready.status == Truth::True.as_str());
-        Object {
-            uid: self.uid(),
-            version: Version(self.meta.resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or_default()),
-            generation,
-            // What can't be read is not acted on: an obstacle stands before it.
-            paused: self.spec.as_ref().is_ok_and(|spec| spec.paused),
-            mode: self.spec.as_ref().map_or(Mode::Report, DeploymentSpec::mode),
-            claims,
-        }
-    }
-
-    /// The Workspace that it names.
-    fn workspace(&self, key: &Key) -> Option<Key> {
-        let spec = self.spec.as_ref().ok()?;
-        Some(Key { namespace: key.namespace.clone(), name: spec.workspace_ref.name.clone() })
-    }
-
-    fn claimant(&self) -> Claimant {
-        let created = self.meta.creation_timestamp.as_ref().map_or(i64::MAX, |time| time.0.as_second());
-        Claimant { created, uid: self.uid() }
-    }
-}
-
-/// News for the task of one object.
-#[derive(Debug, Default)]
-pub struct Mailbox {
-    inbox: Mutex<Inbox>,
-    /// Counts of all news, and of those that can't wait for a look to end.
-    signals: watch::Sender<(u64, u64)>,
-}
-
-/// What has come since it was last taken.
-#[derive(Debug, Default)]
-pub struct Inbox {
-    /// The newest view of the object, and how it came.
-    pub seen: Option<(Arc<Seen>, Source)>,
-    /// An object of this name that is gone, before the one in `seen`.
-    pub deleted: Option<Uid>,
-}
-
-impl Mailbox {
-    pub fn subscribe(&self) -> watch::Receiver<(u64, u64)> {
-        self.signals.subscribe()
-    }
-
-    pub fn take(&self) -> Inbox {
-        std::mem::take(&mut *self.inbox())
-    }
-
-    fn inbox(&self) -> MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn signal(&self, urgent: bool) {
-        self.signals.send_modify(|(all, urgents)| {
-            *all += 1;
-            *urgents += u64::from(urgent);
-        });
     }
 }
 
@@ -151,6 +56,8 @@ pub struct Standing {
     pub account: Option<Arc<Account>>,
     /// What hinders it, where, and the way out.
     pub obstacle: Option<(Obstacle, String)>,
+    /// What keeps its configuration from being carried out, where, and the way out.
+    pub bar: Option<(Bar, String)>,
 }
 
 #[derive(Default)]
@@ -162,10 +69,21 @@ pub struct Cluster {
 struct Inner {
     /// Both kinds have been listed.
     open: bool,
-    workspaces: HashMap<Key, Arc<Account>>,
-    deployments: HashMap<Key, (Arc<Seen>, Arc<Mailbox>)>,
-    /// The objects that name each deployment id, in any workspace.
-    by_id: HashMap<String, BTreeSet<Key>>,
+    workspaces: BTreeMap<Key, Arc<Account>>,
+    deployments: BTreeMap<Key, (Arc<Seen>, Arc<Mailbox>)>,
+    /// The objects that name each deployment id, in any workspace: one, where nobody makes a mistake.
+    by_id: HashMap<Box<str>, Vec<Key>>,
+    /// The objects that ask for each phone number: one, where nobody makes a mistake.
+    by_number: HashMap<Box<str>, Vec<Key>>,
+    /// The objects that name each Workspace, also one that isn't there.
+    members: BTreeMap<Key, Members>,
+}
+
+#[derive(Default)]
+struct Members {
+    keys: BTreeSet<Key>,
+    /// How many of them claim to be as asked.
+    ready: usize,
 }
 
 impl Cluster {
@@ -177,8 +95,15 @@ impl Cluster {
     pub fn open(&self) {
         let mut inner = self.inner();
         inner.open = true;
-        inner.deployments.values().for_each(|(_, mailbox)| mailbox.signal(true));
         inner.workspaces.values().for_each(|account| account.recount());
+        inner.deployments.values().for_each(|(_, mailbox)| mailbox.signal(true));
+    }
+
+    /// Nothing new is begun any more: wakes all tasks to see that.
+    pub fn stop(&self) {
+        let inner = self.inner();
+        inner.workspaces.values().for_each(|account| account.close());
+        inner.deployments.values().for_each(|(_, mailbox)| mailbox.signal(true));
     }
 
     /// Takes a Workspace in, and returns its account where it is new.
@@ -210,50 +135,42 @@ impl Cluster {
     /// Takes an object in, and returns the mailbox of its task where there is none yet.
     pub fn put_deployment(&self, key: &Key, seen: Seen, source: Source) -> Option<Arc<Mailbox>> {
         let mut inner = self.inner();
+        let (before, mailbox) = inner.deployments.get(key).cloned().unzip();
+        // The echo of a write of ours, whose answer was the same, is no news.
+        if before.as_ref().is_some_and(|before| before.guard() == seen.guard()) {
+            return None;
+        }
+        let is_new = mailbox.is_none();
+        let mailbox = mailbox.unwrap_or_default();
         let seen = Arc::new(seen);
-        let identity = |seen: &Seen| (seen.uid(), seen.meta.generation, seen.meta.deletion_timestamp.is_some());
-        let (before, mailbox, new) = match inner.deployments.get(key) {
-            Some((before, mailbox)) => (Some(Arc::clone(before)), Arc::clone(mailbox), false),
-            None => (None, Arc::default(), true),
-        };
-        let changed = before.as_ref().is_none_or(|before| identity(before) != identity(&seen));
-        let replaced = before.as_ref().filter(|before| before.uid() != seen.uid());
-        {
-            let mut inbox = mailbox.inbox();
-            inbox.deleted = replaced.map(|before| before.uid()).or(inbox.deleted);
-            inbox.seen = Some((Arc::clone(&seen), source));
-        }
-        if let Some(before) = before.as_ref().filter(|_| changed) {
-            inner.forget_id(key, before);
-            inner.poke_siblings(key, before);
-            inner.recount(key, before);
-        }
-        if let Ok(spec) = &seen.spec {
-            inner.by_id.entry(spec.deployment_id.clone()).or_default().insert(key.clone());
-        }
-        inner.deployments.insert(key.clone(), (Arc::clone(&seen), Arc::clone(&mailbox)));
-        if before.is_none_or(|before| changed || before.object().claims != seen.object().claims) {
-            inner.recount(key, &seen);
-        }
+        let replaced = before.as_ref().map(|before| before.uid()).filter(|uid| *uid != seen.uid());
+        mailbox.put(Arc::clone(&seen), source, replaced);
+        let changed = before.as_ref().is_none_or(|before| before.is_another_than(&seen));
+        inner.replace(key, before.as_deref(), Some((&seen, &mailbox)));
         if changed {
-            inner.poke_siblings(key, &seen);
+            inner.poke_siblings(key, before.as_deref());
+            inner.poke_siblings(key, Some(&seen));
         }
         mailbox.signal(changed);
-        new.then_some(mailbox)
+        is_new.then_some(mailbox)
+    }
+
+    /// Keeps what the API server answered to a write of ours, where nothing newer has come since.
+    pub fn written(&self, key: &Key, seen: &Arc<Seen>) {
+        let mut inner = self.inner();
+        let Some((before, mailbox)) = inner.deployments.get(key).cloned() else { return };
+        if before.uid() == seen.uid() && before.version() < seen.version() {
+            inner.replace(key, Some(&before), Some((seen, &mailbox)));
+        }
     }
 
     pub fn remove_deployment(&self, key: &Key) {
         let mut inner = self.inner();
-        let Some((seen, mailbox)) = inner.deployments.remove(key) else { return };
-        inner.forget_id(key, &seen);
-        {
-            let mut inbox = mailbox.inbox();
-            inbox.deleted = Some(seen.uid());
-            inbox.seen = None;
-        }
+        let Some((seen, mailbox)) = inner.deployments.get(key).cloned() else { return };
+        inner.replace(key, Some(&seen), None);
+        mailbox.put_deletion(seen.uid());
         mailbox.signal(true);
-        inner.poke_siblings(key, &seen);
-        inner.recount(key, &seen);
+        inner.poke_siblings(key, Some(&seen));
     }
 
     /// Wakes every object of a Workspace.
@@ -264,21 +181,25 @@ impl Cluster {
     /// How many objects name a Workspace, and how many of them are Ready; `None`: not everything has been listed yet.
     pub fn lines(&self, workspace: &Key) -> Option<Lines> {
         let inner = self.inner();
-        let of_it =
-            || inner.deployments.iter().filter(|(key, (seen, _))| seen.workspace(key).as_ref() == Some(workspace));
+        let (total, ready) = inner.members.get(workspace).map_or((0, 0), |of_it| (of_it.keys.len(), of_it.ready));
         let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
-        inner.open.then(|| Lines {
-            total: count(of_it().count()),
-            as_asked: count(of_it().filter(|(_, (seen, _))| seen.object().claims).count()),
-        })
+        inner.open.then(|| Lines { total: count(total), as_asked: count(ready) })
+    }
+
+    /// Whether any object names a line.
+    pub fn is_managed(&self, line: &LineId) -> bool {
+        let inner = self.inner();
+        let mut named = inner.by_id.get(line.deployment.as_str()).into_iter().flatten();
+        named.any(|key| inner.line_of(key).is_some_and(|(its, _)| its == *line))
     }
 
     /// Where the object `key` stands; `None`: it isn't known (any more), or not enough is known yet.
     pub fn standing(&self, key: &Key) -> Option<Standing> {
         let inner = self.inner();
         let (seen, _) = inner.deployments.get(key).filter(|_| inner.open)?;
-        let hindered =
-            |obstacle, message| Some(Standing { line: None, account: None, obstacle: Some((obstacle, message)) });
+        let hindered = |obstacle, message| {
+            Some(Standing { line: None, account: None, obstacle: Some((obstacle, message)), bar: None })
+        };
         let spec = match &seen.spec {
             Ok(spec) => spec,
             Err(error) => {
@@ -288,11 +209,11 @@ impl Cluster {
                 return hindered(Obstacle::InvalidSpec, message);
             }
         };
-        if seen.meta.deletion_timestamp.is_some() {
+        if seen.is_deleting {
             let message = "The object is being deleted; the line stays as it is. Something else keeps the object: see its finalizers.";
             return hindered(Obstacle::Deleting, message.to_owned());
         }
-        let workspace = Key { namespace: key.namespace.clone(), name: spec.workspace_ref.name.clone() };
+        let workspace = key.beside(&spec.workspace_ref.name);
         let Some(account) = inner.workspaces.get(&workspace) else {
             let message = format!(
                 "spec.workspaceRef names Workspace {:?}, and there is none of that name in namespace {:?}; create it there. The line stays as it is meanwhile.",
@@ -305,11 +226,7 @@ impl Cluster {
             Err(message) => return hindered(Obstacle::InvalidSpec, message),
         };
         if let Some(other) = inner.other_owner(key, &line) {
-            let whose = if other.namespace == key.namespace {
-                format!("Deployment {:?}", other.name)
-            } else {
-                "a Deployment in another namespace".to_owned()
-            };
+            let whose = named_to(key, other);
             let message = format!(
                 "{whose} is older and names the same line ({:?}), so it decides; delete one of the two. This one takes over when the other is gone.",
                 spec.deployment_id
@@ -319,7 +236,8 @@ impl Cluster {
         if !account.is_known() {
             return None;
         }
-        Some(Standing { line: Some(line), account: Some(Arc::clone(account)), obstacle: account.obstacle() })
+        let (obstacle, bar) = (account.obstacle(), inner.bar(key, seen));
+        Some(Standing { line: Some(line), account: Some(Arc::clone(account)), obstacle, bar })
     }
 }
 
@@ -327,57 +245,159 @@ impl Inner {
     /// The line that an object may own: it names one, in a Workspace that is there, and isn't being deleted.
     fn line_of(&self, key: &Key) -> Option<(LineId, Claimant)> {
         let (seen, _) = self.deployments.get(key)?;
-        let spec = seen.spec.as_ref().ok().filter(|_| seen.meta.deletion_timestamp.is_none())?;
-        let workspace = Key { namespace: key.namespace.clone(), name: spec.workspace_ref.name.clone() };
-        let line = self.workspaces.get(&workspace)?.line(&spec.deployment_id).ok()?;
+        let spec = seen.spec.as_ref().ok().filter(|_| !seen.is_deleting)?;
+        let line = self.workspaces.get(&key.beside(&spec.workspace_ref.name))?.line(&spec.deployment_id).ok()?;
         Some((line, seen.claimant()))
     }
 
     /// The object that owns `line`, if it isn't `key`.
     fn other_owner(&self, key: &Key, line: &LineId) -> Option<&Key> {
         let named = self.by_id.get(line.deployment.as_str())?;
+        self.older(key, named, |its| its == line)
+    }
+
+    /// The oldest of these objects whose line is one of those, if it isn't `key`.
+    fn older<'a>(&self, key: &Key, named: &'a [Key], is_one: impl Fn(&LineId) -> bool) -> Option<&'a Key> {
+        if named.len() < 2 {
+            return None;
+        }
         let claims: Vec<_> = named
             .iter()
             .filter_map(|key| self.line_of(key).map(|(its, claimant)| (key, its, claimant)))
-            .filter(|(_, its, _)| its == line)
+            .filter(|(_, its, _)| is_one(its))
             .collect();
         let uid = owner(claims.iter().map(|(_, _, claimant)| *claimant))?;
         claims.iter().find(|(its, _, claimant)| claimant.uid == uid && *its != key).map(|(its, _, _)| *its)
     }
 
-    /// Has the Workspace of an object count its lines again.
-    fn recount(&self, key: &Key, seen: &Seen) {
-        if let Some(account) = seen.workspace(key).and_then(|workspace| self.workspaces.get(&workspace)) {
-            account.recount();
+    /// What keeps the configuration of an object from being carried out.
+    fn bar(&self, key: &Key, seen: &Seen) -> Option<(Bar, String)> {
+        let managed = match &seen.managed {
+            Ok(managed) => managed,
+            Err(message) => {
+                return Some((Bar::InvalidConfig, format!("{message}. Until then the configuration stays as it is.")));
+            }
+        };
+        managed.connections.iter().flat_map(Connections::numbers).find_map(|number| {
+            let other = self.older(key, self.by_number.get(number.as_str())?, |_| true)?;
+            let whose = named_to(key, other);
+            let message = format!(
+                "spec.connections: {whose} is older and asks for {number} too, and a number leads to one line only. Remove it from one of the two; until then the configuration stays as it is."
+            );
+            Some((Bar::NumberTaken, message))
+        })
+    }
+
+    /// Puts an object in the place of what was known under its key, in every index, and has its Workspace count its lines
+    /// again where that changes a count.
+    fn replace(&mut self, key: &Key, before: Option<&Seen>, after: Option<(&Arc<Seen>, &Arc<Mailbox>)>) {
+        // The key as it is kept already: what a name takes, it takes once.
+        let key = self.deployments.get_key_value(key).map_or(key, |(known, _)| known).clone();
+        let seen = after.map(|(seen, _)| &**seen);
+        if before.map(counts_as) != seen.map(counts_as) {
+            if let Some(before) = before {
+                self.strike(&key, before);
+            }
+            if let Some(seen) = seen {
+                self.enlist(&key, seen);
+            }
+        }
+        match after {
+            Some((seen, mailbox)) => drop(self.deployments.insert(key, (Arc::clone(seen), Arc::clone(mailbox)))),
+            None => drop(self.deployments.remove(&key)),
         }
     }
 
-    fn forget_id(&mut self, key: &Key, seen: &Seen) {
-        let Ok(spec) = &seen.spec else { return };
-        if let Some(keys) = self.by_id.get_mut(&spec.deployment_id) {
-            keys.remove(key);
-            if keys.is_empty() {
-                self.by_id.remove(&spec.deployment_id);
+    fn enlist(&mut self, key: &Key, seen: &Seen) {
+        let Some((id, workspace)) = names(seen) else { return };
+        self.by_id.entry(id.into()).or_insert_with(|| Vec::with_capacity(1)).push(key.clone());
+        for number in numbers(seen) {
+            self.by_number.entry(number.into()).or_default().push(key.clone());
+        }
+        let workspace = key.beside(workspace);
+        self.recount(&workspace);
+        let members = self.members.entry(workspace).or_default();
+        members.keys.insert(key.clone());
+        members.ready += usize::from(seen.claims());
+    }
+
+    fn strike(&mut self, key: &Key, seen: &Seen) {
+        let Some((id, workspace)) = names(seen) else { return };
+        forget(&mut self.by_id, id, key);
+        for number in numbers(seen) {
+            forget(&mut self.by_number, &number, key);
+        }
+        let workspace = key.beside(workspace);
+        self.recount(&workspace);
+        if let Some(members) = self.members.get_mut(&workspace) {
+            members.keys.remove(key);
+            members.ready -= usize::from(seen.claims());
+            if members.keys.is_empty() {
+                self.members.remove(&workspace);
             }
         }
     }
 
-    /// Wakes the other objects that name the same deployment id: who owns the line may have changed.
-    fn poke_siblings(&self, key: &Key, seen: &Seen) {
-        let Ok(spec) = &seen.spec else { return };
-        let siblings = self.by_id.get(&spec.deployment_id).into_iter().flatten().filter(|its| *its != key);
+    /// Has a Workspace count its lines again.
+    fn recount(&self, workspace: &Key) {
+        if let Some(account) = self.workspaces.get(workspace) {
+            account.recount();
+        }
+    }
+
+    /// Wakes the other objects that name the same deployment id or phone number: who owns it may have changed.
+    fn poke_siblings(&self, key: &Key, seen: Option<&Seen>) {
+        let Some((seen, (id, _))) = seen.and_then(|seen| names(seen).map(|names| (seen, names))) else { return };
+        let numbers = numbers(seen);
+        let by_number = numbers.iter().filter_map(|number| self.by_number.get(number.as_str()));
+        let siblings = self.by_id.get(id).into_iter().chain(by_number).flatten().filter(|its| *its != key);
         for (_, mailbox) in siblings.filter_map(|its| self.deployments.get(its)) {
             mailbox.signal(true);
         }
     }
 
     fn poke_workspace(&self, workspace: &Key) {
-        for (key, (seen, mailbox)) in &self.deployments {
-            let names_it = seen.spec.as_ref().is_ok_and(|spec| spec.workspace_ref.name == workspace.name);
-            if names_it && key.namespace == workspace.namespace {
-                mailbox.signal(true);
-                self.poke_siblings(key, seen);
-            }
+        let keys = self.members.get(workspace).map(|of_it| &of_it.keys);
+        for (key, (seen, mailbox)) in keys.into_iter().flatten().filter_map(|key| self.deployments.get_key_value(key)) {
+            mailbox.signal(true);
+            self.poke_siblings(key, Some(seen));
         }
     }
+}
+
+/// The deployment id and the Workspace that an object names.
+fn names(seen: &Seen) -> Option<(&str, &str)> {
+    let spec = seen.spec.as_ref().ok()?;
+    Some((&spec.deployment_id, &spec.workspace_ref.name))
+}
+
+/// The phone numbers that an object asks for.
+fn numbers(seen: &Seen) -> Vec<String> {
+    let connections = seen.managed.as_ref().ok().and_then(|managed| managed.connections.as_ref());
+    connections.map(Connections::numbers).unwrap_or_default()
+}
+
+/// Takes an object out of an index.
+fn forget(index: &mut HashMap<Box<str>, Vec<Key>>, name: &str, key: &Key) {
+    if let Some(keys) = index.get_mut(name) {
+        keys.retain(|named| named != key);
+        if keys.is_empty() {
+            index.remove(name);
+        }
+    }
+}
+
+/// What the owner of `key` may know of another object.
+fn named_to(key: &Key, other: &Key) -> String {
+    if other.namespace == key.namespace {
+        format!("Deployment {:?}", other.name)
+    } else {
+        "a Deployment in another namespace".to_owned()
+    }
+}
+
+/// What the indexes and the counts know an object by.
+fn counts_as(seen: &Seen) -> (Option<(&str, &str)>, bool, Option<&Connections>) {
+    let connections = seen.managed.as_ref().ok().and_then(|managed| managed.connections.as_ref());
+    (names(seen), seen.claims(), connections)
 }

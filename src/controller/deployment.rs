@@ -1,78 +1,103 @@
 //! One `Deployment` object: runs the step function of its line and carries out what it asks for.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::FutureExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time as Timestamp;
 use kube::{
-    Api, Resource,
+    Api,
     api::{Patch, PatchParams},
-    core::DeserializeGuard,
 };
 use serde_json::json;
-use tokio::{
-    sync::{OwnedMutexGuard, watch},
-    time::timeout,
-};
+use tokio::{sync::OwnedMutexGuard, time::timeout};
 use tracing::{debug, error, info, instrument, warn};
 
 use super::{
     Term,
-    cluster::{Key, Mailbox, Seen, Standing},
+    cluster::{Key, Standing},
     in_time,
+    mailbox::{Mailbox, Row},
     merge_patch::merge_patch,
     reason_of,
+    seen::{Received, Seen},
     workspace::Account,
 };
 use crate::{
-    api::{Deployment, DeploymentStatus, RemoteState, RemoteStatus, conditions},
+    api::{DeploymentStatus, LineConfig, RemoteState, RemoteStatus, RolloutStatus, conditions},
     core::{
         classify::{Call, Fault, Landed, Remote},
+        config::{Field, Sight},
         id::LineId,
-        line::{Action, State, Trouble},
+        line::{Action, Change, State, Trouble},
+        rollout::Failure,
         status::{Conditions, Details, Obstacle, Verdict},
-        step::{Event, Memory, Request, Sent, Settings, Source, Told, step},
+        step::{Event, Memory, Request, Sent, Settings, Source, Told, Why, step},
         time::Time,
+        walk,
     },
-    metrics::ApiRequest,
+    metrics::{self, ApiRequest},
     sarvam::{ApiKey, Lane},
 };
 
 /// Follows an object until it is gone or the term ends.
-#[instrument(name = "line", skip_all, fields(object = %key))]
 pub async fn follow(term: Arc<Term>, key: Key, mailbox: Arc<Mailbox>) {
     let mut follower = Follower {
-        news: mailbox.subscribe(),
-        heard: 0,
         memory: Place::Apart(Box::new(term.new_memory())),
-        protocol: term.context.protocol,
+        spread: 50,
         term,
         key,
         mailbox,
         seen: None,
         source: Source::Watch,
         account: None,
+        joined: None,
         remote: None,
+        doubted: false,
+        waits_since: None,
         fault: String::new(),
+        refusal: String::new(),
         obstacle: String::new(),
+        bar: String::new(),
         told: None,
         drifted: false,
         acted: false,
     };
-    // What was there before this task subscribed counts as news.
-    follower.news.mark_changed();
-    let mut request = Request::Wait(Time::NEVER);
+    let mut until = Time::NEVER;
     loop {
+        let mut start = follower.rest(until).await;
         // Boxed, so that a line at rest takes little memory.
-        let work = Box::pin(AssertUnwindSafe(follower.work(request)).catch_unwind());
-        if work.await.is_ok() {
-            break;
+        let worked = loop {
+            match Box::pin(AssertUnwindSafe(follower.work(start)).catch_unwind()).await {
+                Ok(worked) => break worked,
+                Err(_) => {
+                    error!(object = %follower.key, "a bug: the work on this line panicked; it goes on after a pause");
+                    follower.term.context.metrics.panics.inc();
+                    start = Start::Panicked;
+                }
+            }
+        };
+        match worked {
+            Some(at) => until = at,
+            None => break,
         }
-        error!("a bug: the work on this line panicked; it goes on after a pause");
-        follower.term.context.metrics.panics.inc();
-        request = follower.step(Event::Interrupted);
     }
+    follower.leave();
     follower.term.context.metrics.forget_line(&follower.key.to_string());
+}
+
+/// What work begins with.
+enum Start {
+    /// Something is in the mailbox.
+    News,
+    /// The moment has come.
+    Time,
+    /// The last work panicked.
+    Panicked,
 }
 
 /// Where the memory of the line is.
@@ -87,23 +112,30 @@ struct Follower {
     term: Arc<Term>,
     key: Key,
     mailbox: Arc<Mailbox>,
-    news: watch::Receiver<(u64, u64)>,
-    /// The count of urgent news when they were last taken in.
-    heard: u64,
     memory: Place,
-    protocol: Settings,
+    /// How much the line's own looks are put off, in thousandths, so that not all lines of a Workspace look at once.
+    spread: u32,
     /// The newest view of the object that the step function was told of, with the status as last written.
     seen: Option<Arc<Seen>>,
     /// How the last view of it came.
     source: Source,
     account: Option<Arc<Account>>,
+    /// Where the mailbox gets rows of the list from.
+    joined: Option<Arc<Account>>,
     /// What the last look showed.
     remote: Option<Remote>,
+    /// The list shows, or lacks, something that only a look can tell.
+    doubted: bool,
+    /// Since when a look that is due has waited for the list to answer it.
+    waits_since: Option<Time>,
     /// What the last failed call said.
     fault: String,
+    /// What the remote said when it refused the change of the configuration.
+    refusal: String,
     obstacle: String,
-    /// The verdict last told, and the status that it was told in.
-    told: Option<(Verdict, DeploymentStatus)>,
+    bar: String,
+    /// The verdict last told, and the fingerprint of the status that it was told in.
+    told: Option<(Verdict, u64)>,
     /// A drift was told and has not been put right yet.
     drifted: bool,
     /// A call was sent, and its success has not been told yet.
@@ -111,72 +143,144 @@ struct Follower {
 }
 
 impl Follower {
-    /// Works through requests until the object is gone or the term is over.
-    async fn work(&mut self, mut request: Request) {
+    /// Does nothing until there is news or the moment has come.
+    async fn rest(&self, until: Time) -> Start {
+        let clock = self.term.context.clock;
+        tokio::select! {
+            biased;
+            () = self.mailbox.news() => Start::News,
+            () = clock.wait_until(until) => Start::Time,
+        }
+    }
+
+    /// Works until there is nothing to do before a moment, and returns that. `None`: the object is gone or the term is over.
+    #[instrument(name = "line", skip_all, fields(object = %self.key))]
+    async fn work(&mut self, start: Start) -> Option<Time> {
+        let mut request = match start {
+            _ if self.term.is_over() => return None,
+            Start::News => self.take_news().await?,
+            Start::Time => self.step(Event::Woken),
+            Start::Panicked => self.step(Event::Interrupted),
+        };
         loop {
             if self.term.is_over() {
-                return;
+                return None;
             }
             let event = match request {
                 Request::Wait(_) if self.would_tell_otherwise() => {
                     self.told = None;
-                    Some(Event::Reworded)
+                    Event::Reworded
                 }
                 Request::Wait(until) => {
-                    let clock = self.term.context.clock;
-                    let mut stopping = self.term.context.stopping.clone();
-                    tokio::select! {
-                        biased;
-                        _ = stopping.wait_for(|stopping| *stopping) => return,
-                        changed = self.news.changed() => match changed {
-                            Ok(()) => None,
-                            Err(_) => return,
-                        },
-                        () = clock.wait_until(until) => Some(Event::Woken),
-                    }
+                    self.settle();
+                    return Some(until);
                 }
-                // An edit does not wait for a look, also one that came while a call was under way: the look is given up.
                 Request::Look => {
-                    let (mut news, heard) = (self.news.clone(), self.heard);
+                    if let Some(confirmed) = self.confirmed() {
+                        request = self.step(confirmed);
+                        self.doubted |= request == Request::Look;
+                        continue;
+                    }
+                    if let Some(until) = self.may_wait() {
+                        return Some(until);
+                    }
+                    // An edit does not wait for a look, also one that came while a call was under way: the look is given up.
                     let looked = tokio::select! {
                         biased;
-                        _ = news.wait_for(|(_, urgents)| *urgents != heard) => None,
+                        () = self.mailbox.urgent_news() => None,
                         looked = self.look() => Some(looked),
                     };
-                    looked.map(|looked| self.looked(looked))
+                    let Some(looked) = looked else {
+                        request = self.take_news().await?;
+                        continue;
+                    };
+                    self.looked(looked)
                 }
-                Request::Read => Some(self.read().await),
+                Request::Read => self.read().await,
                 Request::Tell(verdict) => {
                     let told = self.tell(verdict).await;
-                    Some(Event::Told(verdict, told))
+                    Event::Told(verdict, told)
                 }
-                Request::Send { action, edit, beside } => Some(self.send(action, edit, beside).await),
+                Request::Send { change, why, beside } => self.send(change, why, beside).await,
             };
-            request = match event {
-                Some(event) => self.step(event),
-                None => match self.take_news().await {
-                    Some(request) => request,
-                    None => return,
-                },
-            };
+            request = self.step(event);
+        }
+    }
+
+    fn memory(&self) -> &Memory {
+        match &self.memory {
+            Place::Own(_, guard) => guard,
+            Place::Apart(memory) => memory,
         }
     }
 
     fn step(&mut self, event: Event) -> Request {
         let now = self.term.context.clock.now();
+        let settings = self.settings();
         let memory = match &mut self.memory {
             Place::Own(_, guard) => &mut **guard,
             Place::Apart(memory) => memory,
         };
-        let (next, request) = step(*memory, &self.protocol, now, event);
-        debug!(?event, ?request, "step");
+        debug!(?event, "step");
+        let (next, request) = step(std::mem::replace(memory, Memory::first()), &settings, now, event);
+        debug!(?request, "step");
         *memory = next;
         request
     }
 
+    /// The protocol's settings for this line.
+    fn settings(&self) -> Settings {
+        let protocol = self.term.context.protocol;
+        let Some(account) = &self.account else { return protocol };
+        let (sync, horizon) = account.pace();
+        Settings { sync, horizon: horizon * (1000 + self.spread) / 1000, ..protocol }
+    }
+
+    /// Tells the mailbox what the line is like at rest, or that every row needs a thought.
+    fn settle(&self) {
+        self.mailbox.settle(self.remote.as_ref().filter(|_| self.memory().rests()));
+    }
+
+    /// What rows that needed no thought come to: a look, where the line is at rest and has not looked since.
+    fn confirmed(&self) -> Option<Event> {
+        let (memory, sight) = (self.memory(), sight(self.remote.as_ref()?));
+        let looked = memory.looked().filter(|_| memory.rests() && !self.doubted)?;
+        let began = self.mailbox.confirmed();
+        (looked < began).then_some(Event::Listed { began, row: Some(sight) })
+    }
+
+    /// Until when a look that is due may wait for the list to answer it; `None`: it can't.
+    fn may_wait(&mut self) -> Option<Time> {
+        let account = Arc::clone(self.account.as_ref()?);
+        let memory = self.memory();
+        if self.doubted || self.joined.is_none() || !memory.is_quiet() {
+            return None;
+        }
+        let now = self.term.context.clock.now();
+        let until = match memory.looked() {
+            // A slow walk has moved the horizon since.
+            Some(looked) if memory.rests() => looked + self.settings().horizon,
+            _ if memory.object()?.claims || self.is_in_a_crowd(&account) => {
+                let since = *self.waits_since.get_or_insert_with(|| {
+                    account.want_walk();
+                    now
+                });
+                since + account.patience()
+            }
+            _ => return None,
+        };
+        (until > now).then_some(until)
+    }
+
+    /// Whether so many lines of the Workspace are not as asked, or not known to be, that the list answers sooner.
+    fn is_in_a_crowd(&self, account: &Account) -> bool {
+        let Some(lines) = self.term.cluster.lines(account.key()) else { return false };
+        let count = |lines: i32| usize::try_from(lines).unwrap_or_default();
+        walk::is_crowd(count(lines.total - lines.as_asked), count(lines.total))
+    }
+
     /// Takes in what the mailbox and the cluster have to say. `None`: the object is gone.
     async fn take_news(&mut self) -> Option<Request> {
-        self.heard = self.news.borrow_and_update().1;
         let inbox = self.mailbox.take();
         if let Some(uid) = inbox.deleted {
             self.step(Event::Deleted(uid));
@@ -188,7 +292,7 @@ impl Follower {
         }
         if let Some((seen, source)) = inbox.seen {
             // An echo of our own last write is older than what that write answered.
-            if self.seen.as_ref().is_none_or(|known| known.object().version <= seen.object().version) {
+            if self.seen.as_ref().is_none_or(|known| known.version() <= seen.version()) {
                 self.seen = Some(seen);
             }
             self.source = source;
@@ -198,37 +302,64 @@ impl Follower {
             return Some(Request::Wait(Time::NEVER));
         };
         let request = self.step(Event::Hindered(obstacle));
-        Some(match &self.seen {
+        let request = match &self.seen {
             Some(seen) => {
-                let object = seen.object();
+                let object = seen.object(&self.term.context.clock);
                 self.step(Event::Noticed(object, self.source))
             }
             None => request,
+        };
+        Some(match inbox.row {
+            Some(row) if obstacle.is_none() => self.take_row(row),
+            _ => request,
         })
+    }
+
+    fn take_row(&mut self, row: Row) -> Request {
+        let Row { began, remote } = row;
+        let request = self.step(Event::Listed { began, row: remote.as_deref().map(sight) });
+        if let Some(mut remote) = remote.filter(|_| self.memory().looked() == Some(began)) {
+            // A row has the numbers alone; where they are the same, the connections of the last look still are.
+            if let Some(known) = self.remote.take().map(|known| known.config.connections)
+                && known.agrees_with(&remote.config.connections)
+            {
+                remote.config.connections = known;
+            }
+            self.remote = Some(*remote);
+            self.waits_since = None;
+        } else {
+            self.doubted |= request == Request::Look;
+        }
+        request
     }
 
     /// Takes the place that the cluster gives this object, and returns what hinders it; `None`: it has none yet.
     async fn stand(&mut self) -> Option<Option<Obstacle>> {
         loop {
-            let Standing { line, account, obstacle } = self.term.cluster.standing(&self.key)?;
+            let Standing { line, account, obstacle, bar } = self.term.cluster.standing(&self.key)?;
             self.move_to_account(account);
+            let (obstacle, message) = obstacle.unzip();
             match line {
                 Some(line) if matches!(&self.memory, Place::Own(own, _) if *own == line) => {
-                    let (obstacle, message) = obstacle.unzip();
+                    self.join();
+                    let (bar, why) = bar.unzip();
+                    self.bar = why.unwrap_or_default();
+                    self.step(Event::Barred(bar));
                     self.obstacle = message.unwrap_or_default();
                     return Some(obstacle);
                 }
                 // Whoever had it finishes its call first. By then another may own it: look again.
                 Some(line) => {
+                    self.leave();
                     self.memory = Place::Apart(Box::new(self.term.new_memory()));
                     let memory = self.term.memory(&line).lock_owned().await;
                     self.memory = Place::Own(line, memory);
                 }
                 None => {
                     if matches!(self.memory, Place::Own(..)) {
+                        self.leave();
                         self.memory = Place::Apart(Box::new(self.term.new_memory()));
                     }
-                    let (obstacle, message) = obstacle.unzip();
                     self.obstacle = message.unwrap_or_default();
                     return Some(obstacle);
                 }
@@ -237,12 +368,26 @@ impl Follower {
     }
 
     fn move_to_account(&mut self, account: Option<Arc<Account>>) {
-        if let Some(account) = &account {
-            // Lines of one Workspace drift apart, so that they don't all look at once.
-            let spread = self.seen.as_ref().map_or(50, |seen| u32::try_from(seen.uid().0 % 101).unwrap_or(50));
-            self.protocol.sync = account.sync_interval() * (950 + spread) / 1000;
-        }
+        self.spread = self.seen.as_ref().map_or(50, |seen| u32::try_from(seen.uid().0 % 101).unwrap_or(50));
         self.account = account;
+    }
+
+    /// From now on rows of the list that show the line come to this object's mailbox.
+    fn join(&mut self) {
+        let (Place::Own(line, _), Some(account)) = (&self.memory, &self.account) else { return };
+        if self.joined.as_ref().is_some_and(|joined| Arc::ptr_eq(joined, account)) {
+            return;
+        }
+        let (line, account) = (line.deployment.clone(), Arc::clone(account));
+        self.leave();
+        account.join(&line, &self.mailbox, self.term.context.clock.now());
+        self.joined = Some(account);
+    }
+
+    fn leave(&mut self) {
+        if let (Place::Own(line, _), Some(account)) = (&self.memory, self.joined.take()) {
+            account.leave(&line.deployment, &self.mailbox);
+        }
     }
 
     /// One GET of the line, and when it began.
@@ -254,7 +399,7 @@ impl Follower {
                 return Err((None, Trouble::Unavailable, clock.now() + Duration::from_secs(1)));
             };
             // Who waits for a whole interval says so: there are more lines than the rate allows for.
-            let permit = match timeout(self.protocol.sync, budget.enter(Lane::Look)).await {
+            let permit = match timeout(account.sync_interval(), budget.enter(Lane::Look)).await {
                 Ok(Ok(permit)) => permit,
                 Ok(Err(held)) => return Err((None, held.trouble, clock.at(held.until))),
                 Err(_) => return Err((None, Trouble::RateLimited, clock.now())),
@@ -262,8 +407,9 @@ impl Follower {
             let began = clock.now();
             let context = &self.term.context;
             let get = context.remote.get(&key, &line);
-            let answer = context.metrics.call(Call::Get, &account.name(), get).await;
-            permit.finish(&answer);
+            // Boxed, here and below: many tasks may wait for their turn, and few make a call.
+            let answer = Box::pin(context.metrics.call(Call::Get, account.name(), get)).await;
+            permit.finish(Some(&line), &answer);
             match answer {
                 Ok(remote) => return Ok((began, remote)),
                 Err(fault) => {
@@ -280,13 +426,19 @@ impl Follower {
     }
 
     fn looked(&mut self, looked: Result<(Time, Remote), (Option<Fault>, Trouble, Time)>) -> Event {
+        self.doubted = false;
+        self.waits_since = None;
         match looked {
             Ok((began, remote)) => {
-                let state = remote.state;
+                self.mailbox.answered(began);
+                let sight = sight(&remote);
                 self.remote = Some(remote);
-                Event::Looked { began, answer: Ok(state) }
+                Event::Looked { began, answer: Ok(sight) }
             }
             Err((fault, trouble, not_before)) => {
+                if trouble == Trouble::NotFound {
+                    self.mailbox.answered(self.term.context.clock.now());
+                }
                 self.note_fault(fault.as_ref(), trouble);
                 Event::Looked { began: self.term.context.clock.now(), answer: Err((trouble, Some(not_before))) }
             }
@@ -312,14 +464,14 @@ impl Follower {
         Some((line.clone(), Arc::clone(account), key, budget))
     }
 
-    /// One PUT, and beside it the verdict.
-    async fn send(&mut self, action: Action, edit: bool, beside: Option<Verdict>) -> Event {
+    /// One call that changes the line, and beside it the verdict.
+    async fn send(&mut self, change: Change, why: Why, beside: Option<Verdict>) -> Event {
         let term = Arc::clone(&self.term);
         let context = &term.context;
         let Some((line, account, key, budget)) = self.access() else {
             return Event::Sent(Sent::Withheld(None), None);
         };
-        let permit = match budget.enter(if edit { Lane::Edit } else { Lane::Correction }).await {
+        let permit = match budget.enter(lane(&change, why)).await {
             Ok(permit) => permit,
             Err(held) => {
                 self.note_fault(None, held.trouble);
@@ -330,9 +482,15 @@ impl Follower {
         if context.leadership.remaining() <= context.call_timeout || *context.stopping.borrow() {
             return Event::Sent(Sent::Withheld(None), None);
         }
-        let workspace = account.name();
-        let put = context.remote.set_status(&key, &line, action);
-        let put = context.metrics.call(Call::SetStatus, &workspace, put);
+        let call = Box::pin(async {
+            let (call, answer) = match &change {
+                Change::Status(action) => {
+                    (Call::SetStatus, context.remote.set_status(&key, &line, *action).left_future())
+                }
+                Change::Config(fields) => (Call::Update, context.remote.update(&key, &line, fields).right_future()),
+            };
+            context.metrics.call(call, account.name(), answer).await
+        });
         let tell = async {
             // The task that owns the PUT's connection goes first: who listens to a phone is worth more than who reads a status.
             tokio::task::yield_now().await;
@@ -341,21 +499,24 @@ impl Follower {
                 None => None,
             }
         };
-        let (answer, told) = tokio::join!(biased; put, tell);
-        permit.finish(&answer);
+        let (answer, told) = tokio::join!(biased; call, tell);
+        permit.finish(Some(&line), &answer);
         if let Some((verdict, told)) = told {
             self.step(Event::Told(verdict, told));
         }
         let Err(fault) = answer else {
-            info!(action = action.verb(), edit, "sent");
+            info!(%change, ?why, "sent");
             self.acted = true;
             return Event::Sent(Sent::Clean, None);
         };
-        warn!(action = action.verb(), edit, fault = fault.message, landed = ?fault.landed, "the call went wrong");
+        warn!(%change, ?why, fault = fault.message, landed = ?fault.landed, "the call went wrong");
         if fault.trouble == Trouble::CredentialsRejected {
             account.rejected(&term, &key, &fault).await;
         }
         self.note_fault(Some(&fault), fault.trouble);
+        if matches!(change, Change::Config(_)) {
+            self.refusal.clone_from(&self.fault);
+        }
         let not_before = fault.retry_after.map(|pause| context.clock.now() + pause);
         Event::Sent(
             match fault.landed {
@@ -368,12 +529,12 @@ impl Follower {
 
     /// Reads the object with quorum.
     async fn read(&mut self) -> Event {
-        let api: Api<DeserializeGuard<Deployment>> = self.term.api(&self.key.namespace);
+        let api: Api<Received> = self.term.api(&self.key.namespace);
         let permit = self.term.api_requests.acquire().await;
-        let answer = in_time(api.get_opt(&self.key.name)).await;
+        let answer = Box::pin(in_time(api.get_opt(&self.key.name))).await;
         drop(permit);
         let seen = match answer {
-            Ok(Some(guard)) => Seen::from(guard),
+            Ok(Some(received)) => Seen::from(received),
             Ok(None) => return Event::Read(None),
             Err(error) => {
                 debug!(error = reason_of(&error), "the object could not be read");
@@ -384,10 +545,10 @@ impl Follower {
         if self.is_about_another_line(&seen) {
             return Event::Read(None);
         }
-        if seen.meta.deletion_timestamp.is_some() {
+        if seen.is_deleting {
             self.step(Event::Hindered(Some(Obstacle::Deleting)));
         }
-        let object = seen.object();
+        let object = seen.object(&self.term.context.clock);
         self.seen = Some(Arc::new(seen));
         Event::Read(Some(object))
     }
@@ -403,30 +564,37 @@ impl Follower {
     /// Writes the verdict, guarded by `resourceVersion` and `uid`.
     async fn tell(&mut self, verdict: Verdict) -> Told {
         let Some(seen) = self.seen.clone() else { return Told::Gone };
-        let (status, conditions) = self.status(&seen, verdict);
+        let (status, _) = self.status(&seen, verdict);
         if status == seen.status {
-            self.told(verdict, status);
-            return Told::Written(seen.object().version);
+            self.told(verdict, &status);
+            return Told::Written(seen.version());
         }
+        drop(status);
+        let term = Arc::clone(&self.term);
+        let _permit = term.api_requests.acquire().await;
+        Box::pin(self.write(verdict, &seen)).await
+    }
+
+    async fn write(&mut self, verdict: Verdict, seen: &Seen) -> Told {
+        let (status, conditions) = self.status(seen, verdict);
+        let (uid, version) = seen.guard();
         let patch = json!({
-            "metadata": {"uid": seen.meta.uid, "resourceVersion": seen.meta.resource_version},
+            "metadata": {"uid": uid, "resourceVersion": version},
             "status": merge_patch(&json!(seen.status), &json!(status)),
         });
-        let api: Api<DeserializeGuard<Deployment>> = self.term.api(&self.key.namespace);
-        let permit = self.term.api_requests.acquire().await;
+        let api: Api<Received> = self.term.api(&self.key.namespace);
         let answer = in_time(api.patch_status(&self.key.name, &PatchParams::default(), &Patch::Merge(&patch))).await;
-        drop(permit);
         match answer {
             Ok(written) => {
-                let reference = written.object_ref(&());
-                let written = Seen::from(written);
+                let written = Arc::new(Seen::from(written));
                 let before = seen.status.conditions.iter().find(|it| it.type_ == "Ready").map(|it| it.reason.as_str());
                 let named = self.name_event(verdict);
-                self.term.context.events.transition(reference, before, &conditions, named);
+                self.term.context.events.transition(written.reference(&self.key), before, &conditions, named);
                 info!(reason = %conditions.reason, message = conditions.message, "told");
-                let version = written.object().version;
-                self.seen = Some(Arc::new(written));
-                self.told(verdict, status);
+                let version = written.version();
+                self.term.cluster.written(&self.key, &written);
+                self.seen = Some(written);
+                self.told(verdict, &status);
                 Told::Written(version)
             }
             Err(kube::Error::Api(status)) if status.code == 409 => Told::Outdated,
@@ -442,15 +610,23 @@ impl Follower {
     /// Whether the verdict last told has another message or other facts by now.
     fn would_tell_otherwise(&self) -> bool {
         let (Some(seen), Some((verdict, status))) = (&self.seen, &self.told) else { return false };
-        self.status(seen, *verdict).0 != *status
+        fingerprint(&self.status(seen, *verdict).0) != *status
     }
 
-    fn told(&mut self, verdict: Verdict, status: DeploymentStatus) {
+    fn told(&mut self, verdict: Verdict, status: &DeploymentStatus) {
         let Conditions { ready, reason, .. } = verdict.conditions(&Details::default());
         let since = status.conditions.iter().find(|it| it.type_ == "Ready").map(|it| it.last_transition_time.0);
-        let since = since.unwrap_or_else(jiff::Timestamp::now);
-        self.term.context.metrics.line(&self.key.to_string(), ready, reason, since);
-        self.told = Some((verdict, status));
+        let since = since.unwrap_or_else(|| self.term.context.clock.wall());
+        let told = metrics::Told {
+            ready,
+            reason,
+            since,
+            wanted: self.memory().object().map_or(State::Unknown, |object| Action::for_paused(object.paused).state()),
+            state: self.remote.as_ref().map_or(State::Unknown, |remote| remote.state),
+            doubt_until: self.term.context.clock.on_the_wall(self.memory().doubt_until()),
+        };
+        self.term.context.metrics.line(&self.key.to_string(), told);
+        self.told = Some((verdict, fingerprint(status)));
     }
 
     /// The word for an Event about reaching `verdict`, where it says more than the reason.
@@ -473,16 +649,29 @@ impl Follower {
 
     /// The whole status that tells `verdict`.
     fn status(&self, seen: &Seen, verdict: Verdict) -> (DeploymentStatus, Conditions) {
+        let differing = self.memory().differing(&self.term.context.protocol);
+        let change = self.remote.as_ref().zip(seen.managed.as_ref().ok()).filter(|_| !differing.is_empty());
+        let differences = change.map(|(remote, asked)| asked.tell(differing, &remote.config)).unwrap_or_default();
+        let before = seen.status.conditions.iter().find(|it| it.type_ == "Ready");
         let details = Details {
             paused: seen.spec.as_ref().is_ok_and(|spec| spec.paused),
             seen: self.remote.as_ref().map(|remote| remote.state),
             updated_by: self.remote.as_ref().and_then(|remote| remote.updated_by.as_deref()),
+            differences: &differences,
             fault: &self.fault,
-            obstacle: &self.obstacle,
+            refusal: &self.refusal,
+            obstacle: if matches!(verdict, Verdict::Barred { .. }) { &self.bar } else { &self.obstacle },
         };
-        let conditions = verdict.conditions(&details);
-        let generation = seen.meta.generation.unwrap_or_default();
-        let known = self.remote.as_ref().map(remote_status).or_else(|| {
+        let mut conditions = verdict.conditions(&details);
+        // Who refused in an earlier term, and why, is told in the status alone.
+        if let (Some(Failure::Refused), true, Some(before)) = (verdict.failure(), self.refusal.is_empty(), before)
+            && before.reason == conditions.reason.to_string()
+        {
+            conditions.message.clone_from(&before.message);
+        }
+        let generation = seen.generation;
+        let manages_connections = seen.managed.as_ref().is_ok_and(|managed| managed.connections.is_some());
+        let known = self.remote.as_ref().map(|remote| remote_status(remote, manages_connections)).or_else(|| {
             // Not seen in this term yet: what an earlier one wrote stays, but for the state.
             seen.status.remote.clone().map(|remote| RemoteStatus { state: RemoteState::Unknown, ..remote })
         });
@@ -493,24 +682,66 @@ impl Follower {
         let status = DeploymentStatus {
             observed_generation: Some(generation),
             remote,
-            conditions: conditions::update(&seen.status.conditions, &conditions, generation, jiff::Timestamp::now()),
+            rollout: change
+                .map(|(remote, asked)| RolloutStatus::new(self.paused_since(seen), differing, &remote.config, asked)),
+            conditions: conditions::update(
+                &seen.status.conditions,
+                &conditions,
+                generation,
+                self.term.context.clock.wall(),
+            ),
         };
         (status, conditions)
     }
+
+    /// Since when the line has been paused for a change; what stands already is not told in another second.
+    fn paused_since(&self, seen: &Seen) -> Option<jiff::Timestamp> {
+        let since = self.memory().down_since()?;
+        let told = seen.status.rollout.as_ref().and_then(|rollout| rollout.paused_since.as_ref()).map(|time| time.0);
+        told.or_else(|| Some(self.term.context.clock.on_the_wall(since)))
+    }
 }
 
-fn remote_status(remote: &Remote) -> RemoteStatus {
+/// Where in the budget's queue a call stands.
+const fn lane(change: &Change, why: Why) -> Lane {
+    match (why, change) {
+        (Why::Edit, Change::Status(Action::Pause)) => Lane::Pause,
+        (Why::Edit, Change::Status(Action::Resume)) => Lane::Resume,
+        (Why::Edit | Why::Rollout, _) => Lane::Rollout,
+        (Why::Correction, _) => Lane::Correction,
+    }
+}
+
+/// What the step function needs of an answer.
+fn sight(remote: &Remote) -> Sight {
+    Sight { state: remote.state, config: Arc::new(remote.config.clone()) }
+}
+
+fn remote_status(remote: &Remote, with_connections: bool) -> RemoteStatus {
+    let shown = Field::ALL.into_iter().filter(|field| with_connections || *field != Field::Connections).collect();
+    let config = LineConfig::shown(&remote.config, shown);
     RemoteStatus {
         state: remote.state.into(),
-        name: remote.name.clone(),
+        name: config.display_name,
+        description: config.description,
         app_id: remote.app_id.clone(),
-        app_version: remote.app_version,
-        phone_numbers: remote.phone_numbers.clone(),
+        app_version: config.app_version,
+        phone_numbers: remote.phone_numbers(),
+        connections: config.connections.unwrap_or_default(),
+        schedule: config.schedule,
         channel_direction: remote.channel_direction.clone(),
         updated_at: remote.updated_at.map(Timestamp),
         updated_by: remote.updated_by.clone(),
     }
     .fitted()
+}
+
+/// All that a status says, in a number: the status itself is kept once, as the API server has it.
+fn fingerprint(status: &DeploymentStatus) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    // Only text for keys: it can be written.
+    serde_json::to_string(status).unwrap_or_default().hash(&mut hasher);
+    hasher.finish()
 }
 
 /// The message of a fault as a sentence.

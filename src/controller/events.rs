@@ -1,10 +1,13 @@
 //! Kubernetes Events: one for each transition that a person may want to know of.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Client,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
+use tokio::sync::Semaphore;
 use tracing::debug;
 
 use super::in_time;
@@ -13,10 +16,15 @@ use crate::core::status::{Conditions, Progress, Reason, Truth};
 /// The longest note that the API server takes, in bytes.
 const NOTE_MAX: usize = 1024;
 
+/// How many events are published at once.
+const AT_ONCE: usize = 4;
+
 /// Publishes events in the background. One that can't be published is only logged: it must never hold up a line.
 #[derive(Clone)]
 pub struct Events {
     recorder: Recorder,
+    /// For those that are being published.
+    places: Arc<Semaphore>,
 }
 
 impl Events {
@@ -24,7 +32,7 @@ impl Events {
     #[must_use]
     pub fn new(client: Client, instance: String) -> Self {
         let reporter = Reporter { controller: "sarvam-operator".into(), instance: Some(instance) };
-        Self { recorder: Recorder::new(client, reporter) }
+        Self { recorder: Recorder::new(client, reporter), places: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     /// Tells of `now`, where it is news after `before` (the reason that stood).
@@ -44,9 +52,11 @@ impl Events {
         };
         // The recorder compares whole references: with this, a repeat would be no repeat, and each an Event of its own.
         object.resource_version = None;
-        let recorder = self.recorder.clone();
+        let (recorder, places) = (self.recorder.clone(), Arc::clone(&self.places));
         tokio::spawn(async move {
-            if let Err(error) = in_time(recorder.publish(&event, &object)).await {
+            let _place = places.acquire().await;
+            // Boxed: many may wait for their turn.
+            if let Err(error) = Box::pin(in_time(recorder.publish(&event, &object))).await {
                 debug!(%error, reason = event.reason, "an Event could not be published");
             }
         });

@@ -2,18 +2,21 @@
 //!
 //! Two watches feed [`cluster::Cluster`], what this process knows of the API server. Each `Deployment` object has a
 //! [`deployment`] task that runs the step function of its line, and each `Workspace` a [`workspace`] task that keeps its
-//! key. A task that panics or hangs holds up its own line only.
+//! key and a [`poller`] that walks the list of its lines. A task that panics or hangs holds up its own line only.
 
 mod cluster;
 mod deployment;
 mod events;
+mod mailbox;
 mod merge_patch;
+mod poller;
+mod seen;
 mod workspace;
 
 pub use events::Events;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -34,9 +37,12 @@ use tokio::{
 };
 use tracing::warn;
 
-use self::cluster::{Cluster, Key, Seen};
+use self::{
+    cluster::{Cluster, Key},
+    seen::Received,
+};
 use crate::{
-    api::{Deployment, Workspace},
+    api::Workspace,
     clock::Clock,
     core::{
         id::LineId,
@@ -44,7 +50,7 @@ use crate::{
     },
     leader::Leadership,
     metrics::{ApiRequest, Metrics},
-    sarvam,
+    sarvam::{self, Budgets},
     server::Readiness,
 };
 
@@ -90,6 +96,8 @@ struct Term {
     /// What is remembered of each line, from the first object that named it to the end of the term. It outlives
     /// objects: calls for a line may still be on their way when its object is gone.
     lines: Mutex<HashMap<LineId, Arc<tokio::sync::Mutex<Memory>>>>,
+    /// Workspaces with the same key share one.
+    budgets: Budgets,
     api_requests: Semaphore,
 }
 
@@ -130,17 +138,20 @@ pub async fn run(context: Context, readiness: &watch::Sender<Readiness>) {
         context,
         cluster: Cluster::default(),
         lines: Mutex::default(),
+        budgets: Budgets::default(),
         api_requests: Semaphore::new(API_REQUESTS),
     });
     let mut tasks = JoinSet::new();
     tokio::select! {
-        () = dispatch(&term, &mut tasks, readiness) => {}
+        biased;
         () = leadership.ended() => warn!("the lease is lost: this process stops acting"),
         // The guard that it returns must not be held while the tasks end.
         () = async { drop(stopping.wait_for(|stopping| *stopping).await) } => {
             // Tasks see it too and end after the call that they are in.
+            term.cluster.stop();
             let _ = tokio::time::timeout(drain, async { while tasks.join_next().await.is_some() {} }).await;
         }
+        () = dispatch(&term, &mut tasks, readiness) => {}
     }
     readiness.send_replace(Readiness::Starting);
     tasks.shutdown().await;
@@ -148,20 +159,22 @@ pub async fn run(context: Context, readiness: &watch::Sender<Readiness>) {
 
 /// Hands what the watches bring to the tasks.
 async fn dispatch(term: &Arc<Term>, tasks: &mut JoinSet<()>, readiness: &watch::Sender<Readiness>) {
-    let mut deployments = std::pin::pin!(notes::<Deployment>(&term.context));
-    let mut workspaces = std::pin::pin!(notes::<Workspace>(&term.context));
+    let mut deployments = std::pin::pin!(notes::<Received>(&term.context));
+    let mut workspaces = std::pin::pin!(notes::<DeserializeGuard<Workspace>>(&term.context));
     // No object is judged before its Workspace can be known.
     let (mut listed_deployments, mut listed_workspaces) = (false, false);
     loop {
         tokio::select! {
+            // In this order, not by chance: a run in the simulation must go the same way when it is repeated.
+            biased;
             Some(note) = workspaces.next() => match note {
-                Note::Seen(DeserializeGuard(Ok(workspace)), _) => {
+                Note::Seen(_, DeserializeGuard(Ok(workspace)), _) => {
                     if let Some(account) = term.cluster.put_workspace(workspace) {
+                        tasks.spawn(poller::walk_on(Arc::clone(term), Arc::clone(&account)));
                         tasks.spawn(workspace::keep(Arc::clone(term), account));
                     }
                 }
-                Note::Seen(DeserializeGuard(Err(invalid)), _) => {
-                    let key = Key::of(&invalid.metadata);
+                Note::Seen(key, DeserializeGuard(Err(invalid)), _) => {
                     warn!(workspace = %key, error = %invalid.error, "this Workspace breaks its schema and counts as missing");
                     term.cluster.remove_workspace(&key);
                 }
@@ -169,10 +182,8 @@ async fn dispatch(term: &Arc<Term>, tasks: &mut JoinSet<()>, readiness: &watch::
                 Note::Listed => listed_workspaces = true,
             },
             Some(note) = deployments.next() => match note {
-                Note::Seen(guard, source) => {
-                    let seen = Seen::from(guard);
-                    let key = Key::of(&seen.meta);
-                    if let Some(mailbox) = term.cluster.put_deployment(&key, seen, source) {
+                Note::Seen(key, received, source) => {
+                    if let Some(mailbox) = term.cluster.put_deployment(&key, received.into(), source) {
                         tasks.spawn(deployment::follow(Arc::clone(term), key, mailbox));
                     }
                 }
@@ -198,7 +209,7 @@ async fn dispatch(term: &Arc<Term>, tasks: &mut JoinSet<()>, readiness: &watch::
 /// What a watch brings.
 #[allow(clippy::large_enum_variant, reason = "one at a time, and most are the large one")]
 enum Note<K> {
-    Seen(DeserializeGuard<K>, Source),
+    Seen(Key, K, Source),
     Gone(Key),
     /// The first list is complete.
     Listed,
@@ -216,21 +227,22 @@ where
         + 'static,
     K::DynamicType: Default + Clone,
 {
-    let api: Api<DeserializeGuard<K>> = match &context.namespace {
+    let api: Api<K> = match &context.namespace {
         Some(namespace) => Api::namespaced(context.kube.clone(), namespace),
         None => Api::all(context.kube.clone()),
     };
     let kind = K::kind(&K::DynamicType::default()).into_owned();
     let metrics = context.metrics.clone();
-    let mut known: HashSet<Key> = HashSet::new();
-    let mut listing: HashSet<Key> = HashSet::new();
+    let mut known: BTreeSet<Key> = BTreeSet::new();
+    let mut listing: BTreeSet<Key> = BTreeSet::new();
     watcher(api, watcher::Config::default().timeout(WATCH_SECONDS)).default_backoff().flat_map(move |event| {
         let mut notes = Vec::new();
         match event {
             Ok(watcher::Event::Init) => listing.clear(),
             Ok(watcher::Event::InitApply(object)) => {
-                listing.insert(Key::of(object.meta()));
-                notes.push(Note::Seen(object, Source::List));
+                let key = Key::of(object.meta());
+                listing.insert(key.clone());
+                notes.push(Note::Seen(key, object, Source::List));
             }
             Ok(watcher::Event::InitDone) => {
                 notes.extend(known.difference(&listing).cloned().map(Note::Gone));
@@ -238,8 +250,9 @@ where
                 notes.push(Note::Listed);
             }
             Ok(watcher::Event::Apply(object)) => {
-                known.insert(Key::of(object.meta()));
-                notes.push(Note::Seen(object, Source::Watch));
+                let key = Key::of(object.meta());
+                known.insert(key.clone());
+                notes.push(Note::Seen(key, object, Source::Watch));
             }
             Ok(watcher::Event::Delete(object)) => {
                 let key = Key::of(object.meta());

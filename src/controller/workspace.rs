@@ -1,6 +1,7 @@
 //! One Workspace: its key, its budget, and what its status tells.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -13,21 +14,23 @@ use kube::{
 use serde_json::json;
 use tokio::{
     sync::Notify,
-    time::{Instant, timeout_at},
+    time::{Instant, sleep_until, timeout_at},
 };
 use tracing::{debug, warn};
 
-use super::{Term, cluster::Key, in_time, merge_patch::merge_patch, reason_of};
+use super::{Term, cluster::Key, in_time, mailbox::Mailbox, merge_patch::merge_patch, reason_of};
 use crate::{
-    api::{Workspace, WorkspaceStatus, conditions},
+    api::{Unmanaged, Workspace, WorkspaceSpec, WorkspaceStatus, conditions},
     core::{
-        classify::{Call, Fault, Rejection},
-        id::LineId,
+        classify::{Fault, Rejection},
+        id::{Id, LineId},
         line::Trouble,
         status::{Conditions, Obstacle, Progress, Reason, Truth},
+        time::Time,
+        walk,
     },
     metrics::ApiRequest,
-    sarvam::{ApiKey, Budget, Lane},
+    sarvam::{ApiKey, Budget},
     secret::{self, Unread},
 };
 
@@ -35,19 +38,26 @@ use crate::{
 const REFRESH: Duration = Duration::from_secs(5);
 const REFRESH_HINDERED: Duration = Duration::from_secs(1);
 
-/// How often a refused key is tried again: soon at first, to tell a moment's refusal from a lasting one.
-const FIRST_PROBES: Duration = Duration::from_secs(20);
-const LATER_PROBES: Duration = Duration::from_mins(5);
-
 /// How long changes of the line counts are gathered before the status is written.
 const GATHER: Duration = Duration::from_millis(300);
+
+/// How long a line that needs a look waits for the list at least.
+const WAIT_FOR_WALK: Duration = Duration::from_secs(10);
+
+/// From the beginning of one walk to that of one that somebody waits for.
+const WALK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the lines of one Workspace share.
 pub struct Account {
     key: Key,
+    name: String,
     state: Mutex<State>,
+    /// The mailboxes of the objects that own its lines, by the line.
+    lines: Mutex<BTreeMap<Id, Arc<Mailbox>>>,
     /// Something changed that the keeper must look at.
     changed: Notify,
+    /// Something changed that the poller must look at.
+    walk_due: Notify,
     /// One reading of the Secret at a time.
     reading: tokio::sync::Mutex<()>,
 }
@@ -55,18 +65,34 @@ pub struct Account {
 #[allow(clippy::struct_excessive_bools, reason = "independent facts, each with its own life")]
 struct State {
     workspace: Workspace,
+    /// Its organisation and its own id, which all its lines share.
+    place: Option<(Id, Id)>,
     /// Replaced or deleted: the keeper ends.
     closed: bool,
     /// Whether the Secret has been read, with whatever result.
     known: bool,
-    api_key: Option<ApiKey>,
-    budget: Budget,
+    /// The key to call with, and the budget of all who use it.
+    access: Option<(ApiKey, Budget)>,
     obstacle: Option<Hindrance>,
     /// What the last probe said about the remote, where the key is not the matter.
     fault: Option<Fault>,
     /// Whether the remote has taken this very key.
     accepted: bool,
+    /// The key is new, or a call was refused: the list tells whether it is good.
     probe: bool,
+    /// Somebody waits for the list.
+    wanted: bool,
+    walks: Walks,
+    unmanaged: Option<Unmanaged>,
+}
+
+/// When the list was walked.
+#[derive(Clone, Copy, Default)]
+struct Walks {
+    /// The walk that is under way began then.
+    began: Option<Instant>,
+    /// How long the last whole one took.
+    took: Duration,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -78,21 +104,26 @@ struct Hindrance {
 
 impl Account {
     pub fn new(key: Key, workspace: Workspace) -> Self {
-        let budget = budget(&workspace);
         Self {
+            name: key.to_string(),
             key,
             state: Mutex::new(State {
+                place: place(&workspace),
                 workspace,
                 closed: false,
                 known: false,
-                api_key: None,
-                budget,
+                access: None,
                 obstacle: None,
                 fault: None,
                 accepted: false,
                 probe: true,
+                wanted: false,
+                walks: Walks::default(),
+                unmanaged: None,
             }),
+            lines: Mutex::default(),
             changed: Notify::new(),
+            walk_due: Notify::new(),
             reading: tokio::sync::Mutex::default(),
         }
     }
@@ -102,8 +133,13 @@ impl Account {
     }
 
     /// The Workspace's `namespace/name`.
-    pub fn name(&self) -> String {
-        self.key.to_string()
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The Workspace object's key.
+    pub const fn key(&self) -> &Key {
+        &self.key
     }
 
     /// The Workspace's `metadata.uid`.
@@ -116,12 +152,16 @@ impl Account {
         let mut state = self.state();
         let changed = state.workspace.spec != workspace.spec;
         if changed {
-            state.budget.set_rate(workspace.spec.requests_per_second.unsigned_abs());
+            if let Some((_, budget)) = &state.access {
+                budget.set_rate(rate(&workspace));
+            }
+            state.place = place(&workspace);
         }
         state.workspace = workspace;
         drop(state);
         if changed {
             self.changed.notify_one();
+            self.walk_due.notify_one();
         }
         changed
     }
@@ -129,6 +169,12 @@ impl Account {
     pub fn close(&self) {
         self.state().closed = true;
         self.changed.notify_one();
+        self.walk_due.notify_one();
+    }
+
+    /// Replaced or deleted.
+    pub fn is_closed(&self) -> bool {
+        self.state().closed
     }
 
     /// Whether enough is known to say what hinders its lines.
@@ -138,7 +184,13 @@ impl Account {
 
     /// The remote line of that id in this workspace.
     pub fn line(&self, deployment: &str) -> Result<LineId, String> {
-        self.state().workspace.spec.line(deployment)
+        let state = self.state();
+        match (&state.place, Id::new(deployment)) {
+            (Some((org, workspace)), Ok(deployment)) => {
+                Ok(LineId { org: org.clone(), workspace: workspace.clone(), deployment })
+            }
+            _ => state.workspace.spec.line(deployment),
+        }
     }
 
     pub fn obstacle(&self) -> Option<(Obstacle, String)> {
@@ -152,8 +204,126 @@ impl Account {
 
     /// The key to call with, and the budget to call within; `None` where there is no good key.
     pub fn access(&self) -> Option<(ApiKey, Budget)> {
+        self.state().access.clone()
+    }
+
+    fn lines(&self) -> MutexGuard<'_, BTreeMap<Id, Arc<Mailbox>>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on rows of that line go to this mailbox.
+    pub fn join(&self, line: &Id, mailbox: &Arc<Mailbox>, now: Time) {
+        mailbox.begin(now);
+        self.lines().insert(line.clone(), Arc::clone(mailbox));
+    }
+
+    /// No rows go to this mailbox any more.
+    pub fn leave(&self, line: &Id, mailbox: &Arc<Mailbox>) {
+        let mut lines = self.lines();
+        if lines.get(line).is_some_and(|other| Arc::ptr_eq(other, mailbox)) {
+            lines.remove(line);
+        }
+    }
+
+    /// Where rows of that line go.
+    pub fn mailbox(&self, line: &Id) -> Option<Arc<Mailbox>> {
+        self.lines().get(line).cloned()
+    }
+
+    /// How many lines get rows.
+    pub fn joined(&self) -> usize {
+        self.lines().len()
+    }
+
+    /// Does this with the mailbox of each line that gets rows.
+    pub fn each_line(&self, mut work: impl FnMut(&Mailbox)) {
+        self.lines().values().for_each(|mailbox| work(mailbox));
+    }
+
+    /// `spec.syncInterval`, and how long what is known of a line at rest is good for.
+    pub fn pace(&self) -> (Duration, Duration) {
         let state = self.state();
-        Some((state.api_key.clone()?, state.budget.clone()))
+        let interval = state.workspace.spec.sync_interval.duration();
+        (interval, walk::horizon(interval, state.walks.takes()))
+    }
+
+    /// How long a line may wait that needs a look and could get it from the list.
+    pub fn patience(&self) -> Duration {
+        WAIT_FOR_WALK + 2 * self.state().walks.takes()
+    }
+
+    /// Somebody waits for the list.
+    pub fn want_walk(&self) {
+        let mut state = self.state();
+        if !std::mem::replace(&mut state.wanted, true) {
+            drop(state);
+            self.walk_due.notify_one();
+        }
+    }
+
+    /// Waits until `next`, or until a walk is wanted sooner; true where that is to try the key.
+    pub async fn walk_due(&self, last: Option<Instant>, pause: impl Fn(Duration) -> Duration) -> bool {
+        loop {
+            let next = {
+                let mut state = self.state();
+                if state.closed || state.probe {
+                    return std::mem::take(&mut state.probe);
+                }
+                let pause = pause(state.workspace.spec.sync_interval.duration());
+                // Half of the time is for others.
+                let soon = if state.wanted { WALK_AGAIN.max(2 * state.walks.took) } else { pause };
+                last.map_or_else(Instant::now, |last| last + pause.min(soon))
+            };
+            tokio::select! {
+                () = self.walk_due.notified() => {}
+                () = sleep_until(next) => return false,
+            }
+        }
+    }
+
+    /// A walk begins; it ends when what this returns is dropped.
+    pub fn begin_walk(&self) -> Walking<'_> {
+        let mut state = self.state();
+        state.wanted = false;
+        state.walks.began = Some(Instant::now());
+        Walking(self)
+    }
+
+    /// What a page of the list, or the lack of one, says about the key `used`. True where it was refused.
+    pub fn listed(&self, term: &Term, used: &ApiKey, fault: Option<&Fault>) -> bool {
+        if self.state().key() != Some(used) {
+            return false;
+        }
+        if let Some(fault) = fault {
+            if fault.trouble == Trouble::CredentialsRejected {
+                self.hinder(term, fault);
+                return true;
+            }
+            self.state().fault = Some(fault.clone());
+            self.changed.notify_one();
+            return false;
+        }
+        let mut state = self.state();
+        let had_fault = state.fault.take().is_some();
+        let was_accepted = std::mem::replace(&mut state.accepted, true);
+        let was_hindered = state.obstacle.take().is_some();
+        drop(state);
+        if had_fault || was_hindered || !was_accepted {
+            self.changed.notify_one();
+        }
+        if was_hindered {
+            term.cluster.poke_workspace(&self.key);
+        }
+        false
+    }
+
+    /// A whole walk has found these lines that no object names.
+    pub fn unmanaged(&self, unmanaged: Unmanaged) {
+        let mut state = self.state();
+        if state.unmanaged.replace(unmanaged) != state.unmanaged {
+            drop(state);
+            self.changed.notify_one();
+        }
     }
 
     /// Its lines count otherwise than before.
@@ -164,7 +334,7 @@ impl Account {
     /// A call with `used` was refused. True where another key is there now, so that it is worth trying again at once.
     pub async fn rejected(&self, term: &Term, used: &ApiKey, fault: &Fault) -> bool {
         let _reading = self.reading.lock().await;
-        let replaced = |state: &State| state.api_key.as_ref().is_some_and(|key| key != used);
+        let replaced = |state: &State| state.key().is_some_and(|key| key != used);
         if replaced(&self.state()) {
             return true;
         }
@@ -175,7 +345,7 @@ impl Account {
         if fault.rejection == Some(Rejection::Permission) {
             // It may be about this one line: another call tells.
             self.state().probe = true;
-            self.changed.notify_one();
+            self.walk_due.notify_one();
         } else {
             self.hinder(term, fault);
         }
@@ -200,7 +370,7 @@ impl Account {
     fn adopt(&self, term: &Term, read: Result<ApiKey, Unread>) -> bool {
         let mut state = self.state();
         let news = match read {
-            Ok(key) if state.api_key.as_ref() == Some(&key) => {
+            Ok(key) if state.key() == Some(&key) => {
                 // The same key. Where the remote refused it, only a probe clears that.
                 let cleared = state.obstacle.as_ref().is_some_and(|it| it.obstacle != Obstacle::CredentialsRejected);
                 if cleared {
@@ -209,8 +379,8 @@ impl Account {
                 cleared
             }
             Ok(key) => {
-                state.api_key = Some(key);
-                state.budget = budget(&state.workspace);
+                let budget = term.budgets.of(&key, rate(&state.workspace));
+                state.access = Some((key, budget));
                 state.obstacle = None;
                 state.fault = None;
                 state.accepted = false;
@@ -226,7 +396,7 @@ impl Account {
                 let known = state.obstacle.as_ref().filter(|known| known.obstacle == obstacle);
                 let news = known.is_none_or(|known| known.message != message);
                 let since = known.map_or_else(Instant::now, |known| known.since);
-                state.api_key = None;
+                state.access = None;
                 state.obstacle = Some(Hindrance { obstacle, message, since });
                 news
             }
@@ -236,14 +406,26 @@ impl Account {
         drop(state);
         if news {
             self.changed.notify_one();
+            self.walk_due.notify_one();
             term.cluster.poke_workspace(&self.key);
         }
         news
     }
 }
 
-fn budget(workspace: &Workspace) -> Budget {
-    Budget::new(workspace.spec.requests_per_second.unsigned_abs())
+impl State {
+    fn key(&self) -> Option<&ApiKey> {
+        self.access.as_ref().map(|(key, _)| key)
+    }
+}
+
+fn rate(workspace: &Workspace) -> u32 {
+    workspace.spec.requests_per_second.unsigned_abs()
+}
+
+fn place(workspace: &Workspace) -> Option<(Id, Id)> {
+    let WorkspaceSpec { org_id, workspace_id, .. } = &workspace.spec;
+    Some((Id::new(org_id).ok()?, Id::new(workspace_id).ok()?))
 }
 
 async fn read_key(term: &Term, account: &Account) -> Result<ApiKey, Unread> {
@@ -252,11 +434,37 @@ async fn read_key(term: &Term, account: &Account) -> Result<ApiKey, Unread> {
     secret::api_key(found, namespace, &reference)
 }
 
-/// Keeps a Workspace until it is gone: reads its Secret, tries its key, tells its status.
+/// While a walk is under way, and what it took.
+pub struct Walking<'a>(&'a Account);
+
+impl Walking<'_> {
+    /// The walk has come to its end.
+    pub fn complete(self) {
+        let walks = &mut self.0.state().walks;
+        walks.took = walks.takes_now();
+    }
+}
+
+impl Drop for Walking<'_> {
+    fn drop(&mut self) {
+        self.0.state().walks.began = None;
+    }
+}
+
+impl Walks {
+    fn takes_now(self) -> Duration {
+        self.began.map_or(Duration::ZERO, |began| began.elapsed())
+    }
+
+    /// How long a walk takes, as far as is known by now.
+    fn takes(self) -> Duration {
+        self.took.max(self.takes_now())
+    }
+}
+
+/// Keeps a Workspace until it is gone: reads its Secret, tells its status.
 pub async fn keep(term: Arc<Term>, account: Arc<Account>) {
     let mut told: Option<WorkspaceStatus> = None;
-    let mut probe_at = Instant::now();
-    let mut rejections = 0u32;
     measure(&term, &account, Truth::Unknown, Reason::Pending);
     while !term.is_over() {
         {
@@ -265,27 +473,13 @@ pub async fn keep(term: Arc<Term>, account: Arc<Account>) {
             account.adopt(&term, read);
         }
         if account.state().closed {
-            term.context.metrics.forget_workspace(&account.name());
+            term.context.metrics.forget_workspace(account.name());
             return;
-        }
-        if std::mem::take(&mut account.state().probe) {
-            probe_at = Instant::now();
-            rejections = 0;
-        }
-        if probe_at <= Instant::now() {
-            let rejected = probe(&term, &account).await;
-            rejections = if rejected { rejections + 1 } else { 0 };
-            let pause = match rejections {
-                0 => account.sync_interval(),
-                1..=3 => FIRST_PROBES,
-                _ => LATER_PROBES,
-            };
-            probe_at = Instant::now() + pause;
         }
         tell(&term, &account, &mut told).await;
         let hindered = account.state().obstacle.is_some();
         let refresh = Instant::now() + if hindered { REFRESH_HINDERED } else { REFRESH };
-        if timeout_at(refresh.min(probe_at), account.changed.notified()).await.is_ok() {
+        if timeout_at(refresh, account.changed.notified()).await.is_ok() {
             tokio::time::sleep(GATHER).await;
         }
     }
@@ -293,37 +487,7 @@ pub async fn keep(term: Arc<Term>, account: Arc<Account>) {
 
 /// Tells Prometheus of the Workspace.
 fn measure(term: &Term, account: &Account, ready: Truth, reason: Reason) {
-    term.context.metrics.workspace(&account.name(), ready, reason, account.sync_interval());
-}
-
-/// One call that says whether the key is good. True where it was refused.
-async fn probe(term: &Term, account: &Account) -> bool {
-    let Some((key, budget)) = account.access() else { return false };
-    let Ok(line) = account.line("probe") else { return false };
-    let Ok(permit) = budget.enter(Lane::Look).await else { return false };
-    let list = term.context.remote.list(&key, &line.org, &line.workspace, 0, 1);
-    let answer = term.context.metrics.call(Call::List, &account.name(), list).await;
-    permit.finish(&answer);
-    if account.state().api_key.as_ref() != Some(&key) {
-        return false;
-    }
-    match answer {
-        Err(fault) if fault.trouble == Trouble::CredentialsRejected => {
-            account.hinder(term, &fault);
-            return true;
-        }
-        Err(fault) => account.state().fault = Some(fault),
-        Ok(_) => {
-            let mut state = account.state();
-            state.fault = None;
-            state.accepted = true;
-            if state.obstacle.take().is_some() {
-                drop(state);
-                term.cluster.poke_workspace(&account.key);
-            }
-        }
-    }
-    false
+    term.context.metrics.workspace(account.name(), ready, reason, account.sync_interval());
 }
 
 /// What there is to say about the Workspace; `None`: nothing yet.
@@ -336,6 +500,7 @@ fn conditions_of(term: &Term, state: &State) -> Option<Conditions> {
             reason: hindrance.obstacle.reason(),
             progress: if stalled { Progress::Stalled } else { Progress::Reconciling },
             message: hindrance.message.clone(),
+            overdue: false,
         });
     }
     if let Some(fault) = &state.fault {
@@ -345,6 +510,7 @@ fn conditions_of(term: &Term, state: &State) -> Option<Conditions> {
             reason: Reason::of(fault.trouble),
             progress: if stalled { Progress::Stalled } else { Progress::Reconciling },
             message: format!("The lines of this workspace can't be listed: {}.", fault.message),
+            overdue: false,
         });
     }
     state.accepted.then(|| Conditions {
@@ -352,6 +518,7 @@ fn conditions_of(term: &Term, state: &State) -> Option<Conditions> {
         reason: Reason::KeyAccepted,
         progress: Progress::Done,
         message: "The remote accepts the API key.".to_owned(),
+        overdue: false,
     })
 }
 
@@ -366,7 +533,9 @@ async fn tell(term: &Term, account: &Account, told: &mut Option<WorkspaceStatus>
         let status = WorkspaceStatus {
             observed_generation: Some(generation),
             lines: lines.or(old.lines),
-            conditions: conditions::update(&old.conditions, &conditions, generation, jiff::Timestamp::now()),
+            // Before the first whole walk of this term, what an earlier one found.
+            unmanaged: state.unmanaged.clone().or(old.unmanaged).filter(|unmanaged| unmanaged.total > 0),
+            conditions: conditions::update(&old.conditions, &conditions, generation, term.context.clock.wall()),
         };
         (state.workspace.clone(), status, conditions)
     };

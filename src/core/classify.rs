@@ -9,8 +9,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::core::config::Shown;
 use crate::core::id::Id;
 use crate::core::line::{State, Trouble};
+
+pub use text::legible;
 
 /// The most rows that a page of the list has.
 pub const LONGEST_PAGE: usize = 100;
@@ -22,18 +25,26 @@ pub enum Call {
     Get,
     /// `GET …/deployments`.
     List,
-    /// `PUT …/deployments/{id}/status`: the only call that changes anything.
+    /// `PUT …/deployments/{id}/status`: changes whether the line answers.
     SetStatus,
+    /// `PATCH …/deployments/{id}`: changes what the line is.
+    Update,
 }
 
 impl Call {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Get, Self::List, Self::SetStatus, Self::Update];
+
+    /// Whether it only looks.
+    #[must_use]
+    pub const fn is_look(self) -> bool {
+        matches!(self, Self::Get | Self::List)
+    }
+
     /// What is known when it is not known whether the remote acted on the call.
     #[must_use]
     pub const fn in_doubt(self) -> Landed {
-        match self {
-            Self::Get | Self::List => Landed::No,
-            Self::SetStatus => Landed::Maybe,
-        }
+        if self.is_look() { Landed::No } else { Landed::Maybe }
     }
 }
 
@@ -53,26 +64,31 @@ pub struct Reply<'a> {
 
 /// One line as the remote describes it. Only what is used is read, and whatever is of another type than documented
 /// counts as not told; only the id has to be right. Texts are free of control characters and cut to a length.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Remote {
     /// The line's id.
     pub deployment: Id,
     /// Whether it answers.
     pub state: State,
-    /// `name`, at most 256 characters.
-    pub name: Option<String>,
+    /// What can be managed of it; texts of at most 256 characters. A row of the list has the numbers alone, not the
+    /// connections that they belong to.
+    pub config: Shown,
     /// `app_id`: the agent that answers; at most 256 characters.
     pub app_id: Option<String>,
-    /// `app_version`: the agent's version.
-    pub app_version: Option<i64>,
-    /// The numbers of all connections, sorted, each once; at most 100, of at most 256 characters.
-    pub phone_numbers: Vec<String>,
     /// `channel_direction`, at most 256 characters.
     pub channel_direction: Option<String>,
     /// `updated_at`: when it was last changed.
     pub updated_at: Option<Timestamp>,
     /// `updated_by`: who changed it last; at most 256 characters.
     pub updated_by: Option<String>,
+}
+
+impl Remote {
+    /// The numbers of all connections, in order and each once.
+    #[must_use]
+    pub fn phone_numbers(&self) -> Vec<String> {
+        self.config.connections.numbers()
+    }
 }
 
 /// One page of the list of lines.
@@ -129,7 +145,7 @@ impl Fault {
     }
 }
 
-/// The answer to [`Call::Get`] or [`Call::SetStatus`] for the line `expected`.
+/// The answer to a [`Call`] about the line `expected`.
 ///
 /// A success is a 200 or 201 with a whole object of that very line. It says what the remote showed when it answered, and
 /// is no proof that a change has taken effect.

@@ -45,6 +45,26 @@ pub enum ShownConnections {
     Numbers(Vec<String>),
 }
 
+impl ShownConnections {
+    /// Every number, in order and each once.
+    #[must_use]
+    pub fn numbers(&self) -> Vec<String> {
+        match self {
+            Self::Full(connections) => connections.numbers(),
+            Self::Numbers(numbers) => numbers.clone(),
+        }
+    }
+
+    /// Whether both say the same, as far as both tell it.
+    #[must_use]
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Full(one), Self::Full(other)) => one == other,
+            _ => self.numbers() == other.numbers(),
+        }
+    }
+}
+
 impl Default for ShownConnections {
     fn default() -> Self {
         Self::Numbers(Vec::new())
@@ -342,12 +362,29 @@ impl Managed {
                 (None, _) => true,
                 (Some(_), None) => false,
                 (Some(wanted), Some(has)) => {
-                    let more = Schedule { days: wanted.days, ..has.clone() } == *wanted && has.days.contains(wanted.days);
+                    let more =
+                        Schedule { days: wanted.days, ..has.clone() } == *wanted && has.days.contains(wanted.days);
                     return told(wanted == has, more);
                 }
             },
         };
         if same { Compared::Same } else { Compared::Differs }
+    }
+
+    /// What of these fields is not as asked, in words.
+    #[must_use]
+    pub fn tell(&self, fields: Fields, shown: &Shown) -> String {
+        let told = fields.iter().map(|field| {
+            let (has, wanted) = match field {
+                Field::AppVersion => (text(shown.app_version), text(self.app_version)),
+                Field::DisplayName => (quoted(shown.name.as_ref()), quoted(self.name.as_ref())),
+                Field::Description => (quoted(shown.description.as_ref()), quoted(self.description.as_ref())),
+                Field::Connections => (shown.connections.to_string(), text(self.connections.as_ref())),
+                Field::Schedule => (text(shown.schedule.as_ref()), text(self.schedule.as_ref())),
+            };
+            format!("{} is {has}, and shall be {wanted}", field.name())
+        });
+        told.collect::<Vec<_>>().join("; ")
     }
 
     /// Whether a PATCH that carries this would, if it landed, make a field of `wanted` another than it says.
@@ -370,10 +407,41 @@ impl Managed {
             Field::AppVersion => before.app_version == after.app_version,
             Field::DisplayName => before.name == after.name,
             Field::Description => before.description == after.description,
-            Field::Connections => before.connections == after.connections,
+            Field::Connections => before.connections.agrees_with(&after.connections),
             Field::Schedule => before.schedule == after.schedule,
         };
         self.fields().iter().all(|field| same(&field))
+    }
+}
+
+fn text(value: Option<impl fmt::Display>) -> String {
+    value.map_or_else(|| "not set".to_owned(), |value| value.to_string())
+}
+
+fn quoted(value: Option<&String>) -> String {
+    text(value.map(|value| format!("{value:?}")))
+}
+
+impl fmt::Display for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let each = self.iter().map(|(id, numbers)| format!("{id} ({})", numbers.join(", ")));
+        f.write_str(&each.collect::<Vec<_>>().join(", "))
+    }
+}
+
+impl fmt::Display for ShownConnections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full(connections) => connections.fmt(f),
+            Self::Numbers(numbers) => f.write_str(&numbers.join(", ")),
+        }
+    }
+}
+
+impl fmt::Display for Schedule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let days: Vec<&str> = self.days.names().map(|day| &day[..3]).collect();
+        write!(f, "{} to {} {} on {}", self.start, self.end, self.timezone, days.join(", "))
     }
 }
 
@@ -492,7 +560,11 @@ mod tests {
         let names = |fields: Fields| fields.iter().map(Field::name).collect::<Vec<_>>().join(" ");
         for (wanted, shown, changes, surplus) in table {
             let merged = wanted.difference(&shown, Lists::Merge);
-            assert_eq!((names(merged.changes).as_str(), names(merged.surplus).as_str()), (changes, surplus), "{shown:?}");
+            assert_eq!(
+                (names(merged.changes).as_str(), names(merged.surplus).as_str()),
+                (changes, surplus),
+                "{shown:?}"
+            );
             let replaced = wanted.difference(&shown, Lists::Replace);
             assert!(replaced.surplus.is_empty() && !replaced.changes.is_empty(), "{shown:?}");
         }

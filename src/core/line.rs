@@ -1,6 +1,8 @@
 //! The words that every part of the operator shares about one remote line.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
+
+use super::config::{Field, Managed};
 
 /// What the remote is told to do with a line: `PUT …/deployments/{id}/status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,6 +44,28 @@ impl Action {
         match self {
             Self::Pause => "pause",
             Self::Resume => "resume",
+        }
+    }
+}
+
+/// A call that changes a line.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Change {
+    /// `PUT …/deployments/{id}/status`.
+    Status(Action),
+    /// `PATCH …/deployments/{id}`: these fields and no others.
+    Config(Arc<Managed>),
+}
+
+impl fmt::Display for Change {
+    /// The verb of a status call, or the fields that a PATCH carries.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(action) => f.write_str(action.verb()),
+            Self::Config(fields) => {
+                let names: Vec<&str> = fields.fields().iter().map(Field::name).collect();
+                write!(f, "change {}", names.join(", "))
+            }
         }
     }
 }

@@ -11,3 +11,4 @@ pub mod rollout;
 pub mod status;
 pub mod step;
 pub mod time;
+pub mod walk;

@@ -7,6 +7,7 @@ use std::{fmt, time::Duration};
 
 use super::{
     line::{Action, State, Trouble},
+    rollout::{Failure, Stage},
     step::{CREDENTIALS_GRACE, Settings},
 };
 
@@ -58,6 +59,36 @@ impl Obstacle {
     }
 }
 
+/// What keeps an object's configuration from being carried out, and leaves `spec.paused` alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Bar {
+    /// An older object claims one of its phone numbers.
+    NumberTaken,
+    /// A field of it is not what its schema can check.
+    InvalidConfig,
+}
+
+impl Bar {
+    /// How long it may last before it needs a human; `None`: it does at once.
+    #[must_use]
+    pub const fn grace(self, settings: &Settings) -> Option<Duration> {
+        match self {
+            // A number that moves from one object to another can be in both for a moment.
+            Self::NumberTaken => Some(settings.grace),
+            Self::InvalidConfig => None,
+        }
+    }
+
+    /// The reason that tells it.
+    #[must_use]
+    pub const fn reason(self) -> Reason {
+        match self {
+            Self::NumberTaken => Reason::PhoneNumberConflict,
+            Self::InvalidConfig => Reason::InvalidSpec,
+        }
+    }
+}
+
 /// What there is to say about an object, decided by [`super::step`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
@@ -93,6 +124,24 @@ pub enum Verdict {
     Hindered {
         /// Why.
         obstacle: Obstacle,
+        /// Whether it needs a human.
+        stalled: bool,
+    },
+    /// The line's configuration is being changed.
+    RollingOut(Stage),
+    /// The change of its configuration went wrong.
+    RolloutFailed {
+        /// How.
+        failure: Failure,
+        /// Whether it is tried on all the same.
+        goes_on: bool,
+    },
+    /// The line has more in a list than is asked, and the remote's lists only grow.
+    Surplus,
+    /// The configuration can't be carried out; whether the line answers is as asked or will be.
+    Barred {
+        /// Why.
+        bar: Bar,
         /// Whether it needs a human.
         stalled: bool,
     },
@@ -161,6 +210,13 @@ pub enum Reason {
     SecretNotFound,
     SecretInvalid,
     InvalidSpec,
+    PhoneNumberConflict,
+    RollingOut,
+    RolloutRefused,
+    RolloutOverdue,
+    RolloutNotApplied,
+    RolloutIncomplete,
+    ListSurplus,
     Deleting,
     InternalError,
     KeyAccepted,
@@ -168,7 +224,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 33] = [
         Self::Pending,
         Self::Progressing,
         Self::AwaitingConfirmation,
@@ -192,10 +248,28 @@ impl Reason {
         Self::SecretNotFound,
         Self::SecretInvalid,
         Self::InvalidSpec,
+        Self::PhoneNumberConflict,
+        Self::RollingOut,
+        Self::RolloutRefused,
+        Self::RolloutOverdue,
+        Self::RolloutNotApplied,
+        Self::RolloutIncomplete,
+        Self::ListSurplus,
         Self::Deleting,
         Self::InternalError,
         Self::KeyAccepted,
     ];
+
+    /// The reason for a change of the configuration that went wrong.
+    #[must_use]
+    pub const fn of_failure(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused => Self::RolloutRefused,
+            Failure::Overdue => Self::RolloutOverdue,
+            Failure::NotApplied => Self::RolloutNotApplied,
+            Failure::Incomplete => Self::RolloutIncomplete,
+        }
+    }
 
     /// The reason for a call that went wrong.
     #[must_use]
@@ -230,6 +304,8 @@ pub struct Conditions {
     pub progress: Progress,
     /// For people: what is so, where, and what to do.
     pub message: String,
+    /// Whether the line has been paused for a change for longer than `maxPauseSeconds`: the condition `RolloutOverdue`.
+    pub overdue: bool,
 }
 
 /// What a message can tell beside the verdict. Empty where it isn't known.
@@ -241,9 +317,13 @@ pub struct Details<'a> {
     pub seen: Option<State>,
     /// Who changed the line last, as the remote tells it.
     pub updated_by: Option<&'a str>,
+    /// What of the configuration is not as asked, field by field.
+    pub differences: &'a str,
     /// What the last failed call said, in our own words.
     pub fault: &'a str,
-    /// What the obstacle is, where, and the way out.
+    /// What the remote said when it refused the change of the configuration, in our own words.
+    pub refusal: &'a str,
+    /// What the obstacle or the bar is, where, and the way out.
     pub obstacle: &'a str,
 }
 
@@ -252,6 +332,35 @@ impl Verdict {
     #[must_use]
     pub const fn claims(self) -> bool {
         matches!(self, Self::Synced | Self::Suspended { differs: false })
+    }
+
+    /// Why it says that the change of the configuration was given up, if it does.
+    #[must_use]
+    pub const fn failure(self) -> Option<Failure> {
+        match self {
+            Self::RolloutFailed { failure, .. } => Some(failure),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing is to be done about the line itself, until something changes.
+    #[must_use]
+    pub const fn is_at_rest(self) -> bool {
+        match self {
+            Self::Synced
+            | Self::Suspended { .. }
+            | Self::Reported
+            | Self::Surplus
+            | Self::Barred { stalled: true, .. } => true,
+            Self::RolloutFailed { goes_on, .. } => !goes_on,
+            _ => false,
+        }
+    }
+
+    /// Whether it tells that the operator is at it, and nothing else.
+    #[must_use]
+    pub const fn is_progress(self) -> bool {
+        matches!(self, Self::Acting(_) | Self::RollingOut(_) | Self::Awaiting)
     }
 
     /// The conditions that tell it.
@@ -265,7 +374,15 @@ impl Verdict {
             None => "has not been seen yet",
         };
         let by = details.updated_by.map(|who| format!(" (last changed by {who})")).unwrap_or_default();
-        let differs = || format!("The line {found}{by}, but spec.paused is {}.", details.paused);
+        let differs = || {
+            let state = details.seen == Some(Action::for_paused(details.paused).state());
+            let paused = if state { "as spec.paused asks" } else { "but spec.paused is" };
+            let value = if state { String::new() } else { format!(" {}", details.paused) };
+            let config =
+                if details.differences.is_empty() { String::new() } else { format!("; {}", details.differences) };
+            format!("The line {found}{by}, {paused}{value}{config}.")
+        };
+        let overdue = matches!(self, Self::RolloutFailed { failure: Failure::Overdue, .. });
         let (ready, reason, progress, message) = match self {
             Self::Acting(Action::Pause) => {
                 (T::Unknown, Reason::Progressing, P::Reconciling, "Pausing the line; not confirmed yet.".to_owned())
@@ -325,6 +442,41 @@ impl Verdict {
             Self::Hindered { obstacle, stalled } => {
                 (T::False, obstacle.reason(), stalled_if(stalled), details.obstacle.to_owned())
             }
+            Self::RollingOut(stage) => {
+                let words = match stage {
+                    Stage::Pausing => "Pausing the line to change its configuration",
+                    Stage::Changing => "Changing the line's configuration",
+                    Stage::Resuming => "The line's configuration is as asked; resuming the line",
+                    Stage::Waiting => "Waiting with the line as it is, because an earlier call that says otherwise may still reach it",
+                };
+                let what = if details.differences.is_empty() { String::new() } else { format!(": {}", details.differences) };
+                (T::Unknown, Reason::RollingOut, P::Reconciling, format!("{words}{what}."))
+            }
+            Self::RolloutFailed { failure, goes_on } => {
+                let line = match (failure, details.seen) {
+                    (Failure::Incomplete, _) => "Nobody may reach a line that is half changed, so it stays paused",
+                    (_, Some(State::Paused)) if details.paused => "The line is paused, as spec.paused asks",
+                    (_, Some(State::Paused)) if goes_on => "The line stays paused, as spec.rollout.onFailure asks, and the change is tried on",
+                    (_, Some(State::Paused)) => "The line is paused",
+                    _ => "The line answers with the configuration that it had",
+                };
+                let why = match failure {
+                    Failure::Refused => format!("The change was refused. {}", details.refusal),
+                    Failure::Overdue => "The line was paused for the change for longer than spec.rollout.maxPauseSeconds.".to_owned(),
+                    Failure::NotApplied => "The remote accepted the change several times and never showed it.".to_owned(),
+                    Failure::Incomplete => "The remote carried out a part of the change only.".to_owned(),
+                };
+                let way_out = if goes_on { "" } else { " Edit the spec to have it tried again." };
+                let message = format!("{} {line}; {}.{way_out}", why.trim_end(), details.differences);
+                (T::False, Reason::of_failure(failure), stalled_if(!goes_on), message)
+            }
+            Self::Surplus => (
+                T::False,
+                Reason::ListSurplus,
+                P::Stalled,
+                format!("The remote's lists only grow (--lists=merge), and no call takes away what is too much: {}. Remove it at the dashboard, or add it to the spec.", details.differences),
+            ),
+            Self::Barred { bar, stalled } => (T::False, bar.reason(), stalled_if(stalled), details.obstacle.to_owned()),
             Self::InternalError => (
                 T::False,
                 Reason::InternalError,
@@ -332,13 +484,13 @@ impl Verdict {
                 "A bug in the operator stopped the work on this line; it will be tried again. Please report it with the operator's log.".to_owned(),
             ),
         };
-        Conditions { ready, reason, progress, message }
+        Conditions { ready, reason, progress, message, overdue }
     }
 
     /// Whether `status.remote` may show the last look's state: not while a call is on its way.
     #[must_use]
     pub const fn shows_state(self) -> bool {
-        !matches!(self, Self::Acting(_) | Self::Stale(_))
+        !matches!(self, Self::Acting(_) | Self::RollingOut(Stage::Pausing | Stage::Resuming) | Self::Stale(_))
     }
 }
 

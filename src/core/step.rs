@@ -14,12 +14,21 @@
 //! 4. Who takes the lease knows nothing: every action is in doubt, and nothing is sent before a quorum read; nothing
 //!    older than the newest known is ever acted on.
 //! 5. Everything that isn't a fresh edit reads the object and the line before it acts.
+//! 8. A change of the configuration is derived from what is asked and what was last seen, never from a remembered
+//!    position: no PATCH that callers could notice is sent while a resume may still land, and no resume while a PATCH
+//!    may still land that says otherwise than the object.
 
-use std::time::Duration;
+mod doubts;
+mod rollout;
 
+use std::{sync::Arc, time::Duration};
+
+use self::doubts::Doubts;
 use super::{
-    line::{Action, State, Trouble},
-    status::{Obstacle, Verdict},
+    config::{Lists, Managed, Shown, Sight},
+    line::{Action, Change, State, Trouble},
+    rollout::{Failure, Rollout},
+    status::{Bar, Obstacle, Verdict},
     time::Time,
 };
 
@@ -43,7 +52,7 @@ pub enum Mode {
 }
 
 /// What the step function needs of a `Deployment` object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Object {
     /// `metadata.uid`.
     pub uid: Uid,
@@ -55,8 +64,16 @@ pub struct Object {
     pub paused: bool,
     /// `spec.suspend` and `spec.driftPolicy`.
     pub mode: Mode,
+    /// The configuration that it manages.
+    pub config: Arc<Managed>,
+    /// `spec.rollout`.
+    pub rollout: Rollout,
     /// Whether its status says Ready=True for this generation.
     pub claims: bool,
+    /// Why its status says, for this generation, that the change of its configuration was given up.
+    pub failed: Option<Failure>,
+    /// Since when its status says that the line has been paused for a change.
+    pub down_since: Option<Time>,
 }
 
 /// What is assumed of the remote and of this machine, and the pace of trying again. See `docs/protocol.md`.
@@ -75,40 +92,21 @@ pub struct Settings {
     pub retry_cap: Duration,
     /// The time between two looks when nothing is wrong: the Workspace's `syncInterval`.
     pub sync: Duration,
+    /// How long a line that was seen as asked waits for a row of the list to show that it still is, until it looks itself.
+    pub horizon: Duration,
     /// How many sync intervals a look is good for.
     pub stale_after: u32,
     /// How long a Workspace or a Secret that isn't there yet may take to appear before a line counts as stalled.
     pub grace: Duration,
+    /// What PATCH does with a list.
+    pub lists: Lists,
 }
 
-/// Until when the latest call of each action may still land.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-struct Doubts {
-    pause: Time,
-    resume: Time,
-}
-
-impl Doubts {
-    const fn of(&self, action: Action) -> Time {
-        match action {
-            Action::Pause => self.pause,
-            Action::Resume => self.resume,
-        }
-    }
-
-    fn extend(&mut self, action: Action, until: Time) {
-        let doubt = match action {
-            Action::Pause => &mut self.pause,
-            Action::Resume => &mut self.resume,
-        };
-        *doubt = until.max(*doubt);
-    }
-}
-
-/// The last look that showed a state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// The last look that showed the line.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Seen {
     state: State,
+    config: Arc<Shown>,
     began: Time,
 }
 
@@ -141,18 +139,45 @@ enum Due {
     Correction,
 }
 
+/// What a call was for, to tell whether a look shows that it took effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Aim {
+    Status(Action),
+    Config,
+}
+
+impl Aim {
+    const fn of(change: &Change) -> Self {
+        match change {
+            Change::Status(action) => Self::Status(*action),
+            Change::Config(_) => Self::Config,
+        }
+    }
+}
+
+/// Why a call is made, the most urgent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// Somebody has changed whether the line shall answer.
+    Edit,
+    /// A step of a change of the configuration.
+    Rollout,
+    /// The line is not what it shall be.
+    Correction,
+}
+
 /// All that is remembered about one remote line, for one term as leader.
 ///
 /// It belongs to the line (org, workspace, deployment id), not to an object: an object can be deleted and made again
 /// while a call for the line is still on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::struct_excessive_bools, reason = "independent facts, each with its own life")]
 pub struct Memory {
     doubts: Doubts,
     /// A call that was sent and has not ended.
-    in_flight: Option<Action>,
+    in_flight: Option<Change>,
     /// The last clean call, and until when the remote may take to show it.
-    settling: Option<(Action, Time)>,
+    settling: Option<(Aim, Time)>,
     /// The newest version of any object of this line that this process knows of.
     newest: Version,
     /// Whether a quorum list or read in this term has brought the object.
@@ -166,7 +191,12 @@ pub struct Memory {
     /// The object was read after the last look.
     fresh: bool,
     obstacle: Option<(Obstacle, Time)>,
+    /// What keeps the configuration alone from being carried out.
+    bar: Option<(Bar, Time)>,
     due: Due,
+    /// The object's generation has not been carried out yet.
+    pending: bool,
+    rollout: rollout::Progress,
     seen: Option<Seen>,
     look_at: Time,
     /// No correction goes out before.
@@ -217,7 +247,7 @@ pub enum Told {
 }
 
 /// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// A list or watch brought the object.
     Noticed(Object, Source),
@@ -230,13 +260,22 @@ pub enum Event {
     Deleted(Uid),
     /// What hinders every call for this object, if anything does.
     Hindered(Option<Obstacle>),
+    /// What keeps its configuration alone from being carried out, if anything does.
+    Barred(Option<Bar>),
     /// The look that was asked for ended. `began` is from before it was sent; on failure, the earliest moment to try
     /// again if the remote or the budget named one.
     Looked {
         /// The moment just before the call was sent.
         began: Time,
-        /// The state, or what went wrong and when to try again.
-        answer: Result<State, (Trouble, Option<Time>)>,
+        /// What it showed, or what went wrong and when to try again.
+        answer: Result<Sight, (Trouble, Option<Time>)>,
+    },
+    /// A walk over the list of lines came by, unasked.
+    Listed {
+        /// The moment just before the page was asked for.
+        began: Time,
+        /// What the line's row shows; `None`: the whole list has no such row.
+        row: Option<Sight>,
     },
     /// The call that was asked for ended (or was not sent); with the earliest moment to try again if one was named.
     Sent(Sent, Option<Time>),
@@ -251,18 +290,18 @@ pub enum Event {
 }
 
 /// What the controller must do next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Request {
     /// Read the object from the API server with quorum.
     Read,
     /// GET the line from the remote.
     Look,
-    /// PUT the line's status, once; beside it, not before it, write the verdict.
+    /// Change the line with one call; beside it, not before it, write the verdict.
     Send {
         /// What to do with the line.
-        action: Action,
-        /// Whether it is a fresh edit; else a correction.
-        edit: bool,
+        change: Change,
+        /// Why.
+        why: Why,
         /// What to tell at the same time.
         beside: Option<Verdict>,
     },
@@ -284,8 +323,7 @@ impl Memory {
     /// What a new leader knows: nothing. Every action may still land until the take-over window has passed.
     #[must_use]
     pub fn inherited(settings: &Settings, now: Time) -> Self {
-        let until = now + settings.takeover;
-        Self { doubts: Doubts { pause: until, resume: until }, ..Self::first() }
+        Self { doubts: Doubts::all_until(now + settings.takeover), ..Self::first() }
     }
 
     /// What the first leader ever knows: nothing, and nobody can have called before.
@@ -303,7 +341,10 @@ impl Memory {
             read_at: Time(0),
             fresh: false,
             obstacle: None,
+            bar: None,
             due: Due::Nothing,
+            pending: false,
+            rollout: rollout::Progress::default(),
             seen: None,
             look_at: Time(0),
             hold: Time(0),
@@ -323,10 +364,36 @@ impl Memory {
         self.object.as_ref()
     }
 
+    /// When the last look began that showed a state, a row of the list included.
+    #[must_use]
+    pub fn looked(&self) -> Option<Time> {
+        self.seen.as_ref().map(|seen| seen.began)
+    }
+
+    /// Whether a look is due for no other reason than that there was none for a while.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        let is_busy = self.in_flight.is_some() || self.settling.is_some() || self.due != Due::Nothing;
+        !is_busy && !self.reread && !self.panicked && self.failing.is_none() && self.failures == 0
+    }
+
+    /// Whether the line is at rest: what shows it as it was last seen changes nothing.
+    #[must_use]
+    pub fn rests(&self) -> bool {
+        let is_told = self.told.is_some_and(|told| told.is_at_rest());
+        is_told && self.obstacle.is_none() && self.is_quiet()
+    }
+
+    /// Until when a call that contradicts the object may still land.
+    #[must_use]
+    pub fn doubt_until(&self) -> Time {
+        self.object.as_ref().map_or(Time(0), |object| self.closes(object))
+    }
+
     /// Whether a call that contradicts the object may still land.
     #[must_use]
     pub fn in_doubt(&self, now: Time) -> bool {
-        self.object.is_some_and(|object| self.doubts.of(wanted(&object).contrary()) > now)
+        self.doubt_until() > now
     }
 
     fn take_in(&mut self, settings: &Settings, now: Time, event: Event) {
@@ -339,26 +406,30 @@ impl Memory {
                 self.read_at = now + settings.retry;
             }
             Event::Deleted(uid) => {
-                if self.object.is_some_and(|object| object.uid == uid) {
+                if self.object.as_ref().is_some_and(|object| object.uid == uid) {
                     self.lose();
                 }
             }
             Event::Hindered(obstacle) => self.hinder(now, obstacle),
-            Event::Looked { began, answer: Ok(state) } => self.look(settings, now, Seen { state, began }),
+            Event::Barred(bar) => self.bar(now, bar),
+            Event::Looked { began, answer: Ok(Sight { state, config }) } => {
+                self.look(settings, now, Seen { state, config, began });
+            }
             Event::Looked { answer: Err((trouble, not_before)), .. } => {
                 self.fail(settings, now, trouble, not_before);
             }
+            Event::Listed { began, row } => self.list(settings, now, began, row),
             Event::Sent(sent, not_before) => self.end_call(settings, now, sent, not_before),
             Event::Told(verdict, told) => self.tell(settings, now, verdict, told),
             Event::Reworded => self.reworded = true,
             Event::Interrupted => {
-                if let Some(action) = self.in_flight.take() {
-                    self.doubts.extend(action, now + settings.doubt);
+                if let Some(change) = self.in_flight.take() {
+                    self.doubts.extend(&change, now + settings.doubt);
                 }
                 self.panicked = true;
                 self.reread = self.object.is_some();
                 self.failures = self.failures.saturating_add(1);
-                self.look_at = now + backoff(settings, self.failures.saturating_add(1));
+                self.look_at = now + self.backoff(settings, self.failures.saturating_add(1));
             }
             Event::Woken => {}
         }
@@ -372,7 +443,7 @@ impl Memory {
             // Late news of the object we follow is no news, unless a list says that versions have gone back (a restored
             // backup). Of another one, which takes the line over after a newer one went, only a read can tell how it is.
             let went_back = source == Source::List && object.version < self.newest;
-            self.reread |= went_back || self.object.is_none_or(|known| known.uid != object.uid);
+            self.reread |= went_back || self.object.as_ref().is_none_or(|known| known.uid != object.uid);
             if self.object.is_none() {
                 self.object = Some(object);
             }
@@ -387,7 +458,7 @@ impl Memory {
     fn read(&mut self, now: Time, object: Object) {
         // The read began after all that is known here, so what it brought is the newest, whatever its version: after
         // a restore from a backup versions go back.
-        if self.object.is_some_and(|known| known.uid == object.uid) {
+        if self.object.as_ref().is_some_and(|known| known.uid == object.uid) {
             self.newest = object.version;
         }
         let known_before = self.quorum && self.object.is_some();
@@ -400,9 +471,12 @@ impl Memory {
 
     /// Follows `object` from now on. A new generation of something known before is an edit.
     fn adopt(&mut self, now: Time, object: Object, known_before: bool) {
-        let same = self.object.is_some_and(|known| (known.uid, known.generation) == (object.uid, object.generation));
+        let same =
+            self.object.as_ref().is_some_and(|known| (known.uid, known.generation) == (object.uid, object.generation));
         if !same {
             self.due = if known_before { Due::Edit } else { Due::Nothing };
+            self.pending = !object.claims;
+            self.rollout.begin(&object, known_before);
             self.failing = None;
             self.failures = 0;
             self.settling = None;
@@ -433,48 +507,116 @@ impl Memory {
         self.due = Due::Nothing;
     }
 
+    fn bar(&mut self, now: Time, bar: Option<Bar>) {
+        if self.bar.map(|(known, _)| known) != bar {
+            self.bar = bar.map(|bar| (bar, now));
+            self.look_at = now;
+        }
+    }
+
     fn look(&mut self, settings: &Settings, now: Time, seen: Seen) {
-        self.seen = Some(seen);
+        let before = self.seen.replace(seen.clone());
         self.panicked = false;
         self.fresh = false;
         self.due = Due::Nothing;
-        let Some(object) = self.object else { return };
-        let wanted = wanted(&object);
-        if seen.state == wanted.state() || object.mode != Mode::Correct {
+        let Some(object) = self.object.clone() else { return };
+        self.follow_rollout(settings, now, &object, &seen);
+        let next = if object.mode == Mode::Correct { self.next(settings, &object, &seen) } else { None };
+        let Some(next) = next else {
             self.failing = None;
             self.failures = 0;
             self.settling = None;
-            self.look_at = now + settings.sync;
-            let closes = self.doubts.of(wanted.contrary());
+            self.pending = false;
+            self.look_at = now + settings.horizon;
+            let closes = self.closes(&object);
             if !object.claims && seen.began < closes {
                 self.look_at = self.look_at.min(closes.max(now));
             }
             return;
-        }
-        if object.claims {
+        };
+        if object.claims || self.was_undone(&object, before.as_ref(), &seen) {
             self.contend(settings, now);
         }
         match self.settling {
             // The remote accepted the call and may need a moment to show it: look again, ever less often.
-            Some((action, until)) if action == wanted && until > now => {
+            Some((aim, until)) if aim == Aim::of(&next.change) && until > now => {
                 let elapsed = settings.settle.saturating_sub(until.from_now(now));
                 let pause = elapsed.max(settings.settle / 32).max(Duration::from_millis(1));
                 self.look_at = until.min(now + pause);
                 return;
             }
             // It never showed: that try failed.
-            Some(_) => {
+            Some((aim, _)) if aim == Aim::of(&next.change) => {
                 self.settling = None;
                 self.failures = self.failures.saturating_add(1);
-                self.hold = now + backoff(settings, self.failures);
+                self.hold = now + self.backoff(settings, self.failures);
+                if aim == Aim::Config && self.rollout.was_ignored(&object, &seen) {
+                    return self.start_afresh(now);
+                }
+            }
+            // It shows, and this is the step after it.
+            Some(_) => {
+                self.settling = None;
+                self.failures = 0;
             }
             None => {}
         }
-        if self.hold <= now {
+        if self.hold <= now && next.gate <= seen.began {
             self.due = Due::Correction;
         }
         // Looks go on while calls are held back: an earlier one may show late, or somebody else put it right.
-        self.look_at = self.hold.max(now).min(now + settings.sync);
+        self.look_at = self.hold.max(next.gate).max(now).min(now + settings.sync);
+    }
+
+    /// Something else is to be done than what failed until now: look, and do it.
+    fn start_afresh(&mut self, now: Time) {
+        self.failing = None;
+        self.failures = 0;
+        self.due = Due::Nothing;
+        self.look_at = now;
+        self.hold = now;
+    }
+
+    /// Takes in what the list shows. Where that is as asked, it is a look like another. Else it is a reason for a look, and
+    /// for nothing else: a list may be old. Where calls of ours wait for a look to show them, only a look does.
+    fn list(&mut self, settings: &Settings, now: Time, began: Time, row: Option<Sight>) {
+        let Some(object) = self.object.clone() else { return };
+        let is_old = self.seen.as_ref().is_some_and(|seen| seen.began >= began);
+        if is_old || self.in_flight.is_some() || self.settling.is_some() {
+            return;
+        }
+        // In peace a row changes nothing: there is nothing to do, or nothing that may be done.
+        let in_peace =
+            |memory: &Self, seen: &Seen| object.mode != Mode::Correct || memory.next(settings, &object, seen).is_none();
+        let was_in_peace = self.seen.as_ref().is_none_or(|seen| in_peace(self, seen));
+        let row = row.map(|Sight { state, config }| Seen { state, config, began });
+        match row {
+            Some(row) if self.is_told_by(settings, &object, &row) && in_peace(self, &row) => {
+                let full = self.seen.as_ref().map(|seen| Arc::clone(&seen.config));
+                // A row lacks what only a look shows; where it shows no change, the look's word stands.
+                let config = full.filter(|_| self.is_as_seen(&object, &row)).unwrap_or_else(|| Arc::clone(&row.config));
+                self.look(settings, now, Seen { config, ..row });
+                // It is as old as it is, and the next one is due from then.
+                self.look_at = self.look_at.min(began + settings.horizon).max(now);
+            }
+            // A line that is known to differ, or whose calls fail, has looks of its own already.
+            _ if self.failing.is_none() && was_in_peace => self.look_at = now,
+            _ => {}
+        }
+    }
+
+    /// Whether a row is as good as a look. It lacks which number belongs to which connection; and what is told of a line
+    /// that isn't as asked has more in it than a row.
+    fn is_told_by(&self, settings: &Settings, object: &Object, row: &Seen) -> bool {
+        let as_asked = self.next(settings, object, row).is_none() && self.shortfall(settings, object, row).is_none();
+        self.is_as_seen(object, row) || (as_asked && object.config.connections.is_none())
+    }
+
+    /// Whether a row shows the line as the last look did.
+    fn is_as_seen(&self, object: &Object, row: &Seen) -> bool {
+        self.seen
+            .as_ref()
+            .is_some_and(|seen| seen.state == row.state && object.config.sees_no_change(&seen.config, &row.config))
     }
 
     /// Somebody else changed a line that was as asked. Where that goes on, corrections wait ever longer: two writers that
@@ -483,7 +625,7 @@ impl Memory {
         let Contest { rounds, at, .. } = self.contest;
         let goes_on = rounds > 0 && now < at + CALM;
         let rounds = if goes_on { rounds.saturating_add(1) } else { 1 };
-        self.contest = Contest { rounds, at: now, until: now + backoff(settings, rounds.saturating_sub(1)) };
+        self.contest = Contest { rounds, at: now, until: now + self.backoff(settings, rounds.saturating_sub(1)) };
         self.hold = self.hold.max(self.contest.until);
     }
 
@@ -491,7 +633,7 @@ impl Memory {
         let known = self.failing.filter(|failing| failing.trouble == trouble);
         let since = known.map_or(now, |failing| failing.since);
         self.failures = self.failures.saturating_add(1);
-        let mut again = now + backoff(settings, self.failures);
+        let mut again = now + self.backoff(settings, self.failures);
         let stalled = match trouble {
             Trouble::Refused | Trouble::QuotaExhausted => true,
             // A right can be missing for a moment while it is changed on the other side.
@@ -511,33 +653,43 @@ impl Memory {
     fn fail_call(&mut self, settings: &Settings, now: Time, trouble: Trouble, not_before: Option<Time>) {
         self.fail(settings, now, trouble, not_before);
         let stalled = self.failing.is_some_and(|failing| failing.stalled);
-        let pause = if stalled { settings.retry_cap } else { backoff(settings, self.failures) };
+        let pause = if stalled { settings.retry_cap } else { self.backoff(settings, self.failures) };
         self.look_at = not_before.unwrap_or(now);
         self.hold = self.look_at.max(now + pause);
     }
 
     fn end_call(&mut self, settings: &Settings, now: Time, sent: Sent, not_before: Option<Time>) {
-        let Some(action) = self.in_flight.take() else {
+        let Some(change) = self.in_flight.take() else {
             return;
         };
         match sent {
             Sent::Clean => {
                 let until = now + settings.settle;
-                self.doubts.extend(action, until);
-                self.settling = Some((action, until));
+                self.doubts.extend(&change, until);
+                self.settling = Some((Aim::of(&change), until));
                 self.failing = None;
                 self.look_at = now;
             }
+            Sent::Refused(Trouble::Refused) if Aim::of(&change) == Aim::Config => {
+                let answers = self.seen.as_ref().is_some_and(|seen| seen.state != State::Paused);
+                if let Some(object) = &self.object {
+                    self.rollout.was_refused(object, answers);
+                }
+                self.start_afresh(now);
+            }
             Sent::Refused(trouble) => self.fail_call(settings, now, trouble, not_before),
             Sent::Unclear(trouble) => {
-                self.doubts.extend(action, now + settings.doubt);
+                self.doubts.extend(&change, now + settings.doubt);
                 self.fail_call(settings, now, trouble, not_before);
             }
             Sent::Withheld(trouble) => {
                 let again = not_before.unwrap_or(now + settings.retry);
-                match trouble {
-                    Some(trouble) => self.fail_call(settings, now, trouble, Some(again)),
-                    None => self.look_at = again,
+                self.look_at = again;
+                if let Some(trouble) = trouble {
+                    // Nothing was tried, so nothing failed: the call goes out when it may, and has its turn as before.
+                    self.failing = Some(Failing { trouble, since: now, stalled: trouble == Trouble::QuotaExhausted });
+                    self.due = Due::Correction;
+                    self.hold = again;
                 }
             }
         }
@@ -561,16 +713,28 @@ impl Memory {
             Told::Failed => {
                 self.reread = true;
                 self.tell_failures = self.tell_failures.saturating_add(1);
-                self.read_at = now + backoff(settings, self.tell_failures.saturating_add(1));
+                self.read_at = now + self.backoff(settings, self.tell_failures.saturating_add(1));
             }
         }
     }
 
+    /// The pause after the n-th failure in a row: none, then doubling from `retry` to `retry_cap`, less up to a quarter that
+    /// differs from object to object: what failed together is not tried again together.
+    fn backoff(&self, settings: &Settings, failures: u8) -> Duration {
+        let Some(doublings) = failures.checked_sub(2) else { return Duration::ZERO };
+        let factor = 1u32.checked_shl(u32::from(doublings)).unwrap_or(u32::MAX);
+        let pause = settings.retry.saturating_mul(factor).min(settings.retry_cap);
+        let uid = self.object.as_ref().map_or(0, |object| object.uid.0);
+        let part = (uid ^ uid >> 64).wrapping_add(u128::from(failures) * 97) % 256;
+        let less = pause.as_millis() / 4 * part / 256;
+        pause - Duration::from_millis(u64::try_from(less).unwrap_or_default())
+    }
+
     fn decide(&mut self, settings: &Settings, now: Time) -> Request {
-        let Some(object) = self.object else { return Request::Wait(Time::NEVER) };
+        let Some(object) = self.object.clone() else { return Request::Wait(Time::NEVER) };
         if self.failures == 0 {
             // The interval may have become shorter since the last look.
-            self.look_at = self.look_at.min(now + settings.sync);
+            self.look_at = self.look_at.min(now + settings.horizon);
         }
         if self.in_flight.is_some() {
             return Request::Wait(Time::NEVER);
@@ -578,9 +742,10 @@ impl Memory {
         if self.reread || !self.quorum {
             return if self.read_at <= now { Request::Read } else { Request::Wait(self.read_at) };
         }
+        let overdue = self.judge_overdue(settings, now, &object);
         if self.obstacle.is_none() {
             if object.mode == Mode::Correct
-                && let Some(request) = self.act(now, &object)
+                && let Some(request) = self.act(settings, now, &object)
             {
                 return request;
             }
@@ -591,45 +756,80 @@ impl Memory {
         let (verdict, changes) = self.verdict(settings, now, &object);
         if self.told == Some(verdict) && !self.reworded {
             let look = if self.obstacle.is_none() { self.look_at } else { Time::NEVER };
-            Request::Wait(look.min(changes))
+            Request::Wait(look.min(changes).min(overdue))
         } else {
             Request::Tell(verdict)
         }
     }
 
     /// The next request towards a call to the remote, if one is due.
-    fn act(&mut self, now: Time, object: &Object) -> Option<Request> {
-        let action = wanted(object);
-        let differs = self.seen.is_some_and(|seen| seen.state != action.state());
+    fn act(&mut self, settings: &Settings, now: Time, object: &Object) -> Option<Request> {
+        let next = self.seen.as_ref().and_then(|seen| {
+            let next = self.next(settings, object, seen)?;
+            (next.gate <= seen.began).then_some(next)
+        });
         match self.due {
-            Due::Edit if differs || self.is_unsure(now, action) => Some(self.send(action)),
-            // Nothing says that the line needs a call. After an edit that means: look first.
-            Due::Nothing | Due::Edit => None,
-            Due::Correction if !differs => None,
+            Due::Nothing => None,
+            Due::Edit => match next {
+                Some(next) if !next.looks_first => Some(self.send(object, next.change)),
+                // Nothing says that the line needs a call, unless one may have landed that the last look could not see. And
+                // what callers could notice is changed after a look only: the last one may be old.
+                _ => self.unsure(settings, now, object).map(|action| self.send(object, Change::Status(action))),
+            },
+            Due::Correction if next.is_none() || self.hold > now => None,
             Due::Correction if !self.fresh => {
                 self.reread = true;
                 Some(Request::Read)
             }
             // Before a drift is corrected, the claim that it contradicts is taken back.
             Due::Correction if object.claims => Some(Request::Tell(Verdict::Drifted)),
-            Due::Correction => Some(self.send(action)),
+            Due::Correction => next.map(|next| self.send(object, next.change)),
         }
     }
 
-    /// Whether a contrary call may have landed that the last look could not see. Ours may have, also where its doubt has
-    /// closed since and no look has succeeded after it.
-    fn is_unsure(&self, now: Time, action: Action) -> bool {
-        self.doubts.of(action.contrary()) > self.seen.map_or(now, |seen| seen.began)
+    /// What to send for an edit although the last look shows the state that is asked, or there was none: a contrary call may
+    /// have landed that it could not see. Ours may have, also where its doubt has closed since and no look has succeeded after
+    /// it.
+    fn unsure(&self, settings: &Settings, now: Time, object: &Object) -> Option<Action> {
+        let stands = self.seen.as_ref().is_none_or(|seen| match self.next(settings, object, seen) {
+            None => true,
+            Some(next) => matches!(next.change, Change::Config(_)) && object.paused,
+        });
+        let (action, began) = match &self.seen {
+            Some(seen) => (self.target(object, seen.state), seen.began),
+            None => (wanted(object), now),
+        };
+        let may_answer = action == Action::Pause || self.contrary_patch(object) <= began;
+        (stands && may_answer && self.doubts.of(action.contrary()) > began).then_some(action)
     }
 
-    fn send(&mut self, action: Action) -> Request {
-        // A status that claims nothing stays as it is: it tells more than that we try again.
-        let beside = if self.told.is_some_and(|told| !told.claims()) { None } else { Some(Verdict::Acting(action)) };
-        let edit = self.due == Due::Edit;
+    /// When the last call that contradicts the object can't land any more.
+    fn closes(&self, object: &Object) -> Time {
+        let action = self.seen.as_ref().map_or(wanted(object), |seen| self.target(object, seen.state));
+        self.doubts.of(action.contrary()).max(self.contrary_patch(object))
+    }
+
+    fn send(&mut self, object: &Object, change: Change) -> Request {
+        let rolls = self.rolls_out(object, &change);
+        let why = match change {
+            _ if rolls => Why::Rollout,
+            _ if self.pending => Why::Edit,
+            _ => Why::Correction,
+        };
+        let verdict = match &change {
+            Change::Status(action) if !rolls => Verdict::Acting(*action),
+            change => Verdict::RollingOut(rollout::stage(change)),
+        };
+        // A status that tells of trouble stays as it is: it tells more than that we try again.
+        let beside = match self.told {
+            Some(told) if told == verdict || !(told.claims() || told.is_progress()) => None,
+            _ => Some(verdict),
+        };
+        self.rollout.sends(&change, self.seen.as_ref());
         self.due = Due::Nothing;
         self.settling = None;
-        self.in_flight = Some(action);
-        Request::Send { action, edit, beside }
+        self.in_flight = Some(change.clone());
+        Request::Send { change, why, beside }
     }
 
     /// What to tell now, and when that changes by itself.
@@ -642,16 +842,16 @@ impl Memory {
         if self.panicked {
             return (Verdict::InternalError, Time::NEVER);
         }
-        let action = wanted(object);
-        let Some(seen) = self.seen else {
-            return (self.failing.map_or(Verdict::Acting(action), Failing::verdict), Time::NEVER);
+        let Some(seen) = &self.seen else {
+            return (self.failing.map_or(Verdict::Acting(wanted(object)), Failing::verdict), Time::NEVER);
         };
-        let agrees = seen.state == action.state();
+        let next = self.next(settings, object, seen);
+        let agrees = next.is_none() && self.shortfall(settings, object, seen).is_none();
         if let Some(failing) = self.failing {
             if !failing.is_passing() {
                 return (failing.verdict(), Time::NEVER);
             }
-            let expires = seen.began + settings.sync * settings.stale_after;
+            let expires = seen.began + (settings.sync * settings.stale_after).max(settings.horizon + settings.sync);
             if expires <= now {
                 return (Verdict::Stale(failing.trouble), Time::NEVER);
             }
@@ -659,24 +859,30 @@ impl Memory {
             let verdict = if agrees && object.claims { self.settled(object, seen) } else { failing.verdict() };
             return (verdict, expires);
         }
-        let verdict = if agrees {
-            self.settled(object, seen)
-        } else {
-            match object.mode {
-                Mode::Suspend => Verdict::Suspended { differs: true },
-                Mode::Report => Verdict::Reported,
-                Mode::Correct if seen.state == State::Unknown && self.settling.is_none() => Verdict::StateUnknown,
-                Mode::Correct if self.contest.until > now => Verdict::Contended,
-                Mode::Correct if self.told == Some(Verdict::Drifted) => Verdict::Drifted,
-                Mode::Correct => Verdict::Acting(action),
+        if let Some((bar, since)) = self.bar {
+            let patience = bar.grace(settings).map_or(Time(0), |grace| since + grace);
+            let stalled = patience <= now;
+            return (Verdict::Barred { bar, stalled }, if stalled { Time::NEVER } else { patience });
+        }
+        let verdict = match (next, object.mode) {
+            _ if agrees => self.settled(object, seen),
+            (_, Mode::Suspend) => Verdict::Suspended { differs: true },
+            (_, Mode::Report) => Verdict::Reported,
+            (Some(_), Mode::Correct) if seen.state == State::Unknown && self.settling.is_none() => {
+                Verdict::StateUnknown
             }
+            (Some(_), Mode::Correct) if self.contest.until > now => Verdict::Contended,
+            (Some(_), Mode::Correct) if self.told == Some(Verdict::Drifted) => Verdict::Drifted,
+            (Some(next), Mode::Correct) => self.progress(object, seen, &next),
+            // At rest, and not as asked.
+            (None, Mode::Correct) => self.shortfall(settings, object, seen).unwrap_or(Verdict::Awaiting),
         };
         (verdict, Time::NEVER)
     }
 
     /// What to tell of a line that was last seen as asked.
-    fn settled(&self, object: &Object, seen: Seen) -> Verdict {
-        let confirmed = object.claims || seen.began >= self.doubts.of(wanted(object).contrary());
+    fn settled(&self, object: &Object, seen: &Seen) -> Verdict {
+        let confirmed = object.claims || seen.began >= self.closes(object);
         match object.mode {
             _ if !confirmed => Verdict::Awaiting,
             Mode::Suspend => Verdict::Suspended { differs: false },
@@ -709,16 +915,7 @@ const fn wanted(object: &Object) -> Action {
     Action::for_paused(object.paused)
 }
 
-/// The pause after the n-th failure in a row: none, then doubling from `retry` to `retry_cap`.
-fn backoff(settings: &Settings, failures: u8) -> Duration {
-    match failures.checked_sub(2) {
-        None => Duration::ZERO,
-        Some(doublings) => {
-            let factor = 1u32.checked_shl(u32::from(doublings)).unwrap_or(u32::MAX);
-            settings.retry.saturating_mul(factor).min(settings.retry_cap)
-        }
-    }
-}
-
+#[cfg(test)]
+mod listed;
 #[cfg(test)]
 mod model;

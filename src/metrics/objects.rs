@@ -10,12 +10,15 @@ use std::{
 use jiff::Timestamp;
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, MetricEncoder},
-    metrics::MetricType,
+    encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, EncodeMetric, MetricEncoder},
+    metrics::{MetricType, gauge::ConstGauge},
     registry::Unit,
 };
 
-use crate::core::status::{Reason, Truth};
+use crate::core::{
+    line::State,
+    status::{Reason, Truth},
+};
 
 /// Every object of the term, by `namespace/name`. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -27,10 +30,37 @@ struct Known {
     workspaces: HashMap<String, Workspace>,
 }
 
+/// What was last told of a Deployment object.
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    /// Its Ready condition.
+    pub ready: Truth,
+    /// The same.
+    pub reason: Reason,
+    /// The condition's transition time.
+    pub since: Timestamp,
+    /// What is asked.
+    pub wanted: State,
+    /// What the last look showed.
+    pub state: State,
+    /// Until when a call that contradicts what is asked may still land.
+    pub doubt_until: Timestamp,
+}
+
+/// What a walk over the list of a Workspace's lines has come to.
+#[derive(Clone, Copy, Debug)]
+pub struct Walked {
+    /// How long it took; `None`: it came to no end.
+    pub took: Option<Duration>,
+    /// How many lines it showed that no object names; `None`: as before.
+    pub unmanaged: Option<usize>,
+    /// When the line was seen that has not been seen for the longest; `None`: there is no line.
+    pub oldest_look: Option<Timestamp>,
+}
+
 #[derive(Debug)]
 struct Line {
-    ready: Truth,
-    reason: Reason,
+    told: Told,
     /// Unix seconds; `None`: it is Ready.
     not_ready_since: Option<f64>,
 }
@@ -42,6 +72,10 @@ struct Workspace {
     sync_interval: Duration,
     /// Unix seconds of the last look that the remote answered well.
     looked: Option<f64>,
+    walk: Option<Duration>,
+    unmanaged: Option<usize>,
+    /// Unix seconds.
+    oldest_look: Option<f64>,
 }
 
 impl Objects {
@@ -49,13 +83,13 @@ impl Objects {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn line(&self, object: &str, ready: Truth, reason: Reason, since: Timestamp) {
+    pub fn line(&self, object: &str, told: Told) {
         let mut known = self.known();
         // A condition's transition time moves between False and Unknown too; this one does not.
         let before = known.lines.get(object).and_then(|line| line.not_ready_since);
-        let since = seconds(since);
-        let not_ready_since = (ready != Truth::True).then(|| before.map_or(since, |before| before.min(since)));
-        known.lines.insert(object.to_owned(), Line { ready, reason, not_ready_since });
+        let since = seconds(told.since);
+        let not_ready_since = (told.ready != Truth::True).then(|| before.map_or(since, |before| before.min(since)));
+        known.lines.insert(object.to_owned(), Line { told, not_ready_since });
     }
 
     pub fn forget_line(&self, object: &str) {
@@ -64,8 +98,21 @@ impl Objects {
 
     pub fn workspace(&self, workspace: &str, ready: Truth, reason: Reason, sync_interval: Duration) {
         let mut known = self.known();
-        let looked = known.workspaces.get(workspace).and_then(|before| before.looked);
-        known.workspaces.insert(workspace.to_owned(), Workspace { ready, reason, sync_interval, looked });
+        if let Some(known) = known.workspaces.get_mut(workspace) {
+            (known.ready, known.reason, known.sync_interval) = (ready, reason, sync_interval);
+            return;
+        }
+        let (looked, walk, unmanaged, oldest_look) = (None, None, None, None);
+        let new = Workspace { ready, reason, sync_interval, looked, walk, unmanaged, oldest_look };
+        known.workspaces.insert(workspace.to_owned(), new);
+    }
+
+    pub fn walked(&self, workspace: &str, walked: Walked) {
+        if let Some(workspace) = self.known().workspaces.get_mut(workspace) {
+            workspace.walk = walked.took.or(workspace.walk);
+            workspace.unmanaged = walked.unmanaged.or(workspace.unmanaged);
+            workspace.oldest_look = walked.oldest_look.map(seconds);
+        }
     }
 
     pub fn looked(&self, workspace: &str, at: Timestamp) {
@@ -95,10 +142,14 @@ impl Collector for Objects {
         // There from the start, so that a sum over no lines is 0 and not nothing.
         let mut lines = HashMap::from([((Truth::True, Reason::Synced), 0i64)]);
         let mut oldest: HashMap<Reason, f64> = HashMap::new();
-        for line in known.lines.values() {
-            *lines.entry((line.ready, line.reason)).or_default() += 1;
-            if let Some(since) = line.not_ready_since {
-                oldest.entry(line.reason).and_modify(|known| *known = known.min(since)).or_insert(since);
+        let mut states: HashMap<(State, State), i64> = HashMap::new();
+        let (now, mut in_doubt) = (Timestamp::now(), 0i64);
+        for Line { told, not_ready_since } in known.lines.values() {
+            *lines.entry((told.ready, told.reason)).or_default() += 1;
+            *states.entry((told.wanted, told.state)).or_default() += 1;
+            in_doubt += i64::from(told.doubt_until > now);
+            if let Some(since) = *not_ready_since {
+                oldest.entry(told.reason).and_modify(|known| *known = known.min(since)).or_insert(since);
             }
         }
 
@@ -111,6 +162,22 @@ impl Collector for Objects {
         for ((ready, reason), count) in lines {
             series(&mut gauge, &[("ready", ready.as_str()), ("reason", &reason.to_string())], &count)?;
         }
+        let mut gauge = encoder.encode_descriptor(
+            "lines_by_state",
+            "Deployment objects, by what is asked of the line and what the last look showed.",
+            None,
+            MetricType::Gauge,
+        )?;
+        for ((wanted, state), count) in states {
+            series(&mut gauge, &[("wanted", wanted.to_string()), ("state", state.to_string())], &count)?;
+        }
+        let gauge = encoder.encode_descriptor(
+            "lines_in_doubt",
+            "Deployment objects of whose line an earlier call may still make another than is asked.",
+            None,
+            MetricType::Gauge,
+        )?;
+        ConstGauge::new(in_doubt).encode(gauge)?;
         let mut gauge = encoder.encode_descriptor(
             "lines_not_ready_since_timestamp",
             "Since when the Deployment object that has not been Ready for the longest has not been, by its reason now.",
@@ -151,6 +218,39 @@ impl Collector for Objects {
         )?;
         for (name, workspace) in workspaces {
             series(&mut gauge, &[("workspace", name.as_str())], &workspace.sync_interval.as_secs_f64())?;
+        }
+        let mut gauge = encoder.encode_descriptor(
+            "workspace_walk_duration",
+            "How long the last walk over the list of the Workspace's lines took.",
+            Some(&Unit::Seconds),
+            MetricType::Gauge,
+        )?;
+        for (name, workspace) in workspaces {
+            if let Some(walk) = workspace.walk {
+                series(&mut gauge, &[("workspace", name.as_str())], &walk.as_secs_f64())?;
+            }
+        }
+        let mut gauge = encoder.encode_descriptor(
+            "workspace_oldest_look_timestamp",
+            "When the remote last showed the line of the Workspace that it has not shown for the longest.",
+            Some(&Unit::Seconds),
+            MetricType::Gauge,
+        )?;
+        for (name, workspace) in workspaces {
+            if let Some(oldest) = workspace.oldest_look {
+                series(&mut gauge, &[("workspace", name.as_str())], &oldest)?;
+            }
+        }
+        let mut gauge = encoder.encode_descriptor(
+            "workspace_unmanaged_lines",
+            "Lines of the workspace that no Deployment object names.",
+            None,
+            MetricType::Gauge,
+        )?;
+        for (name, workspace) in workspaces {
+            if let Some(unmanaged) = workspace.unmanaged {
+                series(&mut gauge, &[("workspace", name.as_str())], &i64::try_from(unmanaged).unwrap_or(i64::MAX))?;
+            }
         }
         Ok(())
     }

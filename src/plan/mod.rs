@@ -5,21 +5,24 @@ pub mod manifests;
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
+    time::Duration,
 };
 
 use futures::{StreamExt, stream};
 use indicatif::ProgressBar;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     access::{self, Kubernetes},
-    api::{Deployment, Workspace, WorkspaceSpec},
+    api::{Deployment, LineConfig, Workspace, WorkspaceSpec},
     config::Plan as Flags,
     core::{
         classify::Remote,
+        config::{Connections, Field, Fields, Lists, Managed},
         id::{Id, LineId},
         line::{Action, State},
+        rollout::Strategy,
         step::Mode,
     },
     output,
@@ -60,7 +63,7 @@ pub struct Line {
     pub calls: Vec<String>,
     /// For how long the line would answer no call.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub down: Option<&'static str>,
+    pub down: Option<String>,
     /// Why the operator would leave it as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<&'static str>,
@@ -115,11 +118,11 @@ async fn plan(kubernetes: &Kubernetes, remote: &sarvam::Client, manifests: &Mani
     }
     let bar = output::progress("looking at lines");
     bar.set_length(manifests.deployments.len() as u64);
-    let (mut plan, mut owners) = (Plan::default(), HashMap::new());
+    let (mut plan, mut claims) = (Plan::default(), Claims::default());
     for ((namespace, workspace), lines) in of_workspace {
         match open(kubernetes, remote, manifests, namespace, workspace).await {
             Ok((spec, reader)) => {
-                let lines = lines.into_iter().map(|line| (line, claim(&spec, line, &mut owners))).collect();
+                let lines = lines.into_iter().map(|line| (line, claims.take(&spec, line))).collect();
                 for compared in compare_all(&reader, lines, &bar).await {
                     match compared {
                         Some(line) => plan.lines.push(line),
@@ -162,32 +165,49 @@ async fn open(
     Ok((spec, reader))
 }
 
-/// The line that a manifest names, unless another manifest has named it before.
-fn claim<'a>(
-    workspace: &WorkspaceSpec,
-    line: &'a Deployment,
-    owners: &mut HashMap<LineId, &'a Deployment>,
-) -> Result<Id, String> {
-    let id = workspace.line(&line.spec.deployment_id)?;
-    let deployment = id.deployment.clone();
-    match owners.insert(id, line) {
-        None => Ok(deployment),
-        Some(other) => {
-            Err(format!("Deployment {}/{} names the same line: keep one of the two.", namespace(other), name(other)))
+/// What manifests ask for that only one of them can have.
+#[derive(Default)]
+struct Claims<'a> {
+    lines: HashMap<LineId, &'a Deployment>,
+    numbers: HashMap<String, &'a Deployment>,
+}
+
+/// What a manifest asks of a line.
+struct Asked {
+    id: Id,
+    managed: Managed,
+}
+
+impl<'a> Claims<'a> {
+    /// What a manifest asks, unless another has asked before for the same line, or for one of its numbers.
+    fn take(&mut self, workspace: &WorkspaceSpec, line: &'a Deployment) -> Result<Asked, String> {
+        let id = workspace.line(&line.spec.deployment_id)?;
+        let managed = line.spec.managed()?;
+        if let Some(other) = self.lines.insert(id.clone(), line) {
+            return Err(format!("{} names the same line: keep one of the two.", full_name(other)));
         }
+        for number in managed.connections.iter().flat_map(Connections::numbers) {
+            if let Some(other) = self.numbers.insert(number.clone(), line) {
+                return Err(format!(
+                    "spec.connections has {number}, and so has that of {}: a number reaches one line, so keep it in one of the two.",
+                    full_name(other)
+                ));
+            }
+        }
+        Ok(Asked { id: id.deployment, managed })
     }
 }
 
 /// Compares lines of one workspace with the remote, in the order given. `None`: as asked.
 async fn compare_all(
     reader: &Reader,
-    lines: Vec<(&Deployment, Result<Id, String>)>,
+    lines: Vec<(&Deployment, Result<Asked, String>)>,
     bar: &ProgressBar,
 ) -> Vec<Option<Line>> {
     // A list that can't be had costs nothing but time: each line is looked at then.
     let listed = if lines.len() < WORTH_A_WALK { None } else { reader.walk(|_, _| {}).await.ok() };
     let listed = listed.unwrap_or_default();
-    let compared: Vec<_> = lines.into_iter().map(|(line, id)| compare(reader, &listed, line, id, bar)).collect();
+    let compared: Vec<_> = lines.into_iter().map(|(line, asked)| compare(reader, &listed, line, asked, bar)).collect();
     stream::iter(compared).buffered(AT_ONCE).collect().await
 }
 
@@ -195,30 +215,45 @@ async fn compare(
     reader: &Reader,
     listed: &BTreeMap<Id, Remote>,
     line: &Deployment,
-    id: Result<Id, String>,
+    asked: Result<Asked, String>,
     bar: &ProgressBar,
 ) -> Option<Line> {
-    let compared = match id {
+    let compared = match asked {
         Err(error) => Some(Line::wrong(line, error)),
-        Ok(id) if listed.get(&id).is_some_and(|seen| difference(line, seen).is_none()) => None,
-        Ok(id) => match reader.get(&id).await {
-            Ok(seen) => difference(line, &seen).map(|change| Line::changing(line, change)),
-            Err(fault) => Some(Line::wrong(line, format!("The line can't be looked at: {fault}."))),
-        },
+        Ok(Asked { id, managed }) => {
+            // A row of the list doesn't tell which number comes through which connection.
+            let row = listed.get(&id).filter(|_| managed.connections.is_none());
+            if row.is_some_and(|seen| Line::changing(line, &managed, seen, None).is_none()) {
+                None
+            } else {
+                match reader.get(&id).await {
+                    Ok(seen) => Line::changing(line, &managed, &seen, reader.round_trip()),
+                    Err(fault) => Some(Line::wrong(line, format!("The line can't be looked at: {fault}."))),
+                }
+            }
+        }
     };
     bar.inc(1);
     compared
 }
 
-/// What the remote has otherwise than the manifest asks.
-fn difference(line: &Deployment, seen: &Remote) -> Option<Change> {
-    let paused = line.spec.paused;
-    let from = match seen.state {
+/// What the remote has otherwise than the manifest asks, field by field.
+fn changes(paused: bool, managed: &Managed, seen: &Remote, fields: Fields) -> Vec<Change> {
+    let state = match seen.state {
         State::Paused => true.into(),
         State::Active => false.into(),
         State::Unknown => Value::Null,
     };
-    (seen.state != Action::for_paused(paused).state()).then(|| Change { field: "paused", from, to: paused.into() })
+    let state = (seen.state != Action::for_paused(paused).state()).then(|| Change {
+        field: "paused",
+        from: state,
+        to: paused.into(),
+    });
+    let from = json!(LineConfig::shown(&seen.config, fields));
+    let to = json!(LineConfig::from(managed));
+    let configuration =
+        fields.iter().map(Field::name).map(|field| Change { field, from: from[field].clone(), to: to[field].clone() });
+    state.into_iter().chain(configuration).collect()
 }
 
 impl Line {
@@ -239,23 +274,52 @@ impl Line {
         Self { error: Some(error), ..Self::of(line) }
     }
 
-    fn changing(line: &Deployment, change: Change) -> Self {
-        let action = Action::for_paused(line.spec.paused);
-        let note = match line.spec.mode() {
+    /// `None`: the line is as asked.
+    fn changing(line: &Deployment, managed: &Managed, seen: &Remote, round_trip: Option<Duration>) -> Option<Self> {
+        let spec = &line.spec;
+        let difference = managed.difference(&seen.config, Lists::default());
+        let changes = changes(spec.paused, managed, seen, difference.changes);
+        if changes.is_empty() {
+            return None;
+        }
+        let note = match spec.mode() {
             Mode::Correct => None,
             Mode::Report => Some("stays: spec.driftPolicy is Report"),
             Mode::Suspend => Some("stays: spec.suspend is true"),
         };
-        let stays = note.is_some();
-        let call = format!("PUT {}/status {}", line.spec.deployment_id, action.verb());
-        Self {
-            changes: vec![change],
-            calls: if stays { Vec::new() } else { vec![call] },
-            down: (!stays && action == Action::Pause).then_some("until resumed"),
-            note,
-            ..Self::of(line)
-        }
+        let (calls, down) = match note {
+            None => calls(line, difference.changes, seen.state, round_trip),
+            Some(_) => (Vec::new(), None),
+        };
+        Some(Self { changes, calls, down, note, ..Self::of(line) })
     }
+}
+
+/// The calls that the operator would make, in order, and for how long the line would answer none because of them.
+fn calls(
+    line: &Deployment,
+    fields: Fields,
+    state: State,
+    round_trip: Option<Duration>,
+) -> (Vec<String>, Option<String>) {
+    let id = &line.spec.deployment_id;
+    let needs_pause = fields.need_pause() && line.spec.rollout().strategy == Strategy::PauseFirst;
+    let pause = state != State::Paused && (line.spec.paused || needs_pause);
+    let resume = !line.spec.paused && (state != State::Active || pause);
+    let status = |action: Action| format!("PUT {id}/status {}", action.verb());
+    let names: Vec<&str> = fields.iter().map(Field::name).collect();
+    let patch = (!fields.is_empty()).then(|| format!("PATCH {id} {}", names.join("+")));
+    let down = match (pause, resume) {
+        (true, false) => Some("until resumed".to_owned()),
+        // From when the pause has taken effect: the change, a look whether it is there, the resume.
+        (true, true) => Some(round_trip.map_or_else(
+            || "about 3 calls".to_owned(),
+            |one| format!("about 3 calls, ~{:.1} s", (one * 3).as_secs_f64().max(0.1)),
+        )),
+        (false, _) => None,
+    };
+    let calls = [pause.then(|| status(Action::Pause)), patch, resume.then(|| status(Action::Resume))];
+    (calls.into_iter().flatten().collect(), down)
 }
 
 impl Plan {
@@ -276,7 +340,7 @@ impl fmt::Display for Plan {
         if !self.lines.is_empty() {
             let heads = ["NAMESPACE", "NAME", "DEPLOYMENT-ID", "CHANGE", "CALLS", "DOWN"].map(str::to_owned).to_vec();
             let rows = self.lines.iter().map(|line| {
-                let changes = line.changes.iter().map(|it| format!("{}: {} -> {}", it.field, shown(&it.from), it.to));
+                let changes = line.changes.iter().map(Change::to_string);
                 let calls = line.note.map_or_else(|| line.calls.join(", "), str::to_owned);
                 vec![
                     line.namespace.clone(),
@@ -284,7 +348,7 @@ impl fmt::Display for Plan {
                     line.deployment_id.clone(),
                     line.error.as_ref().map_or_else(|| changes.collect::<Vec<_>>().join(", "), |_| "error".to_owned()),
                     calls,
-                    line.down.unwrap_or_default().to_owned(),
+                    line.down.clone().unwrap_or_default(),
                 ]
             });
             writeln!(f, "{}", output::table(&[heads].into_iter().chain(rows).collect::<Vec<_>>()))?;
@@ -305,9 +369,36 @@ impl fmt::Display for Plan {
     }
 }
 
-/// A value of the remote; what it doesn't tell is unknown.
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} -> {}", self.field, shown(&self.from), shown(&self.to))
+    }
+}
+
+/// A value in a line of a table.
 fn shown(value: &Value) -> String {
-    if value.is_null() { "unknown".to_owned() } else { value.to_string() }
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let words = |list: &Value| list.as_array().into_iter().flatten().map(text).collect::<Vec<_>>().join(" ");
+    match value {
+        // What the remote doesn't tell, or doesn't have.
+        Value::Null => "unknown".to_owned(),
+        Value::Array(connections) => {
+            let one = |it: &Value| format!("{} {}", text(&it["connectionID"]), words(&it["phoneNumbers"]));
+            format!("[{}]", connections.iter().map(one).collect::<Vec<_>>().join(", "))
+        }
+        Value::Object(it) => format!(
+            "{}-{} {} {}",
+            text(&it["startTime"]),
+            text(&it["endTime"]),
+            words(&it["allowedDays"]),
+            text(&it["timezone"])
+        ),
+        _ => value.to_string(),
+    }
+}
+
+fn full_name(line: &Deployment) -> String {
+    format!("Deployment {}/{}", namespace(line), name(line))
 }
 
 fn namespace(line: &Deployment) -> &str {

@@ -1,5 +1,14 @@
 //! How often, and how many at once, the remote is called with one key.
 
+mod breaker;
+mod bucket;
+mod gate;
+mod lane;
+mod lineup;
+mod pace;
+mod registry;
+
+use std::future::pending;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,46 +16,22 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::core::classify::Fault;
-use crate::core::line::Trouble;
+use self::breaker::Breaker;
+pub use self::breaker::Circuit;
+use self::bucket::{Bucket, burst};
+use self::gate::Gate;
+pub use self::lane::{Lane, MAX_IN_FLIGHT};
+use self::lineup::Lineup;
+use self::pace::Pace;
+pub use self::registry::Budgets;
+use super::ApiKey;
+use crate::core::{classify::Fault, id::LineId, line::Trouble};
 
-/// How many calls with one key are in flight at most.
-pub const MAX_IN_FLIGHT: usize = 8;
+/// A gate that opens again this soon is waited for, in line: who is sent away loses its place, and may have to begin anew.
+const SOON: Duration = Duration::from_secs(2);
 
-/// Who has waited this long goes like an edit: nothing starves.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The first and the longest pause after a rate limit that came without `Retry-After`.
-const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
-const LAST_BACK_OFF: Duration = Duration::from_mins(1);
-
-/// The pause after the credits are used up: waiting doesn't bring them back, but somebody may.
-const QUOTA_PAUSE: Duration = Duration::from_mins(10);
-
-/// Why a call is made, the most urgent first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Lane {
-    /// Somebody has just changed what a line shall be.
-    Edit,
-    /// A line is not what it shall be.
-    Correction,
-    /// A look at what is.
-    Look,
-}
-
-impl Lane {
-    const ALL: [Self; 3] = [Self::Edit, Self::Correction, Self::Look];
-
-    /// How many calls may be in flight for one of this lane to join: the last two places are not for looks, and the
-    /// last is for edits alone.
-    const fn places(self) -> usize {
-        match self {
-            Self::Edit => MAX_IN_FLIGHT,
-            Self::Correction => MAX_IN_FLIGHT - 1,
-            Self::Look => MAX_IN_FLIGHT - 2,
-        }
-    }
-}
+/// How much of the rate is for walks at most: looks and edits never wait behind pages.
+const WALKS: f64 = 0.5;
 
 /// The remote wants no calls for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,443 +42,301 @@ pub struct Held {
     pub trouble: Trouble,
 }
 
-/// The calls that one key may make. All clones share it.
+/// The calls that one key may make. All clones, and all whom [`Budgets`] gives the same key, share it.
 ///
-/// Three limits: a bucket of tokens, one a call, filled at the rate and as large as one second's worth; so many calls in
-/// flight; and a gate that the remote's own "too many" closes. Edits go first and may take the bucket as far below empty
-/// as it is high.
+/// What limits them: a bucket of tokens, one a call, as large as one second's worth and filled at a rate that is what is
+/// asked for, or less where the remote takes less; so many calls in flight; a gate that the remote's own "too many"
+/// closes; and a breaker that stops calls while the remote is down. Who is more urgent goes first, and an edit may take
+/// the bucket below empty.
 #[derive(Clone)]
-pub struct Budget(Arc<Shared>);
+pub struct Budget(Arc<Share>);
+
+/// The part of one who shares a budget.
+struct Share {
+    shared: Arc<Shared>,
+    id: u64,
+}
 
 struct Shared {
+    key: Option<ApiKey>,
     state: Mutex<State>,
     /// Something changed that those who wait may have waited for.
     changed: Notify,
     /// One of each lane waits for its turn to go; the others of the lane wait here, in order.
-    queues: [tokio::sync::Mutex<()>; 3],
+    queues: [tokio::sync::Mutex<()>; Lane::COUNT],
 }
 
 struct State {
-    rate: f64,
-    tokens: f64,
-    filled_at: Instant,
-    gate: Option<Held>,
-    /// Rate limits in a row.
-    strikes: u32,
+    pace: Pace,
+    bucket: Bucket,
+    walks: Bucket,
+    gate: Gate,
+    breaker: Breaker,
     in_flight: usize,
-    /// Since when the first of each lane has waited.
-    first: [Option<Instant>; 3],
+    lineup: Lineup,
 }
 
 /// What the first of a lane may do.
 enum Verdict {
-    Go,
+    /// Make the call. True where it finds out whether the remote is back.
+    Go(bool),
     Held(Held),
     /// Nothing before this instant, unless something changes.
-    Wait(Instant),
+    Wait(Option<Instant>),
+}
+
+/// How a budget stands, for metrics.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    /// The calls a second that are asked for.
+    pub asked_rate: f64,
+    /// The calls a second that are kept to: fewer after the remote said "too many".
+    pub rate: f64,
+    /// The tokens in the bucket; below 0 what edits have overdrawn.
+    pub tokens: f64,
+    /// The calls in flight.
+    pub in_flight: usize,
+    /// How many wait, in the order of [`Lane::ALL`].
+    pub waiting: [usize; Lane::COUNT],
+    /// Whether calls are made.
+    pub circuit: Circuit,
 }
 
 impl Budget {
-    /// A full bucket at this rate, in calls a second; 0 counts as 1.
+    /// A full bucket at this rate, in calls a second; 0 counts as 1. Nobody else shares it.
     #[must_use]
     pub fn new(calls_per_second: u32) -> Self {
-        let rate = f64::from(calls_per_second.max(1));
-        Self(Arc::new(Shared {
-            state: Mutex::new(State {
-                rate,
-                tokens: rate,
-                filled_at: Instant::now(),
-                gate: None,
-                strikes: 0,
-                in_flight: 0,
-                first: [None; 3],
-            }),
-            changed: Notify::new(),
-            queues: Default::default(),
-        }))
+        Self::join(Arc::new(Shared::new(None, calls_per_second)), calls_per_second)
     }
 
-    /// Changes the rate from now on.
+    fn join(shared: Arc<Shared>, calls_per_second: u32) -> Self {
+        let id = shared.ask(|pace| pace.join(calls_per_second));
+        Self(Arc::new(Share { shared, id }))
+    }
+
+    /// Changes what this one asks for, from now on.
     pub fn set_rate(&self, calls_per_second: u32) {
-        self.0.change(|state| {
-            state.fill(Instant::now());
-            state.rate = f64::from(calls_per_second.max(1));
-        });
+        self.0.shared.ask(|pace| pace.ask(self.0.id, calls_per_second));
     }
 
-    /// Lets nothing in until this instant, or longer where the gate is already closed for longer.
-    pub fn close(&self, until: Instant, trouble: Trouble) {
-        self.0.change(|state| state.close(Held { until, trouble }));
-    }
-
-    /// Waits for the place of one call. A closed gate is told at once, also to those who already wait.
+    /// Waits for the place of one call. That the remote wants none for a while is told at once, also to those who
+    /// already wait.
     pub async fn enter(&self, lane: Lane) -> Result<Permit, Held> {
+        let shared = &self.0.shared;
         let since = Instant::now();
-        let _queue = self.0.queues[lane as usize].lock().await;
-        let _first = First::new(&self.0, lane, since);
+        let _waiting = Waiting::new(shared, lane);
+        let _queue = shared.queues[lane as usize].lock().await;
+        let _first = First::new(shared, lane, since);
         loop {
-            let mut changed = pin!(self.0.changed.notified());
+            let mut changed = pin!(shared.changed.notified());
             // Before the look at the state, so that no change after it is missed.
             changed.as_mut().enable();
-            let verdict = self.0.state().admit(lane, since, Instant::now());
+            let verdict = shared.state().admit(lane, Instant::now());
             match verdict {
-                Verdict::Go => return Ok(Permit(Arc::clone(&self.0))),
+                Verdict::Go(probe) => {
+                    return Ok(Permit { shared: Arc::clone(shared), probe, waited: since.elapsed() });
+                }
                 Verdict::Held(held) => return Err(held),
                 Verdict::Wait(until) => tokio::select! {
+                    biased;
                     () = changed => {}
-                    () = sleep_until(until) => {}
+                    () = async { match until { Some(until) => sleep_until(until).await, None => pending().await } } => {}
                 },
             }
         }
     }
+
+    /// How it stands.
+    #[must_use]
+    pub fn reading(&self) -> Reading {
+        let now = Instant::now();
+        let mut state = self.0.shared.state();
+        state.fill(now);
+        Reading {
+            asked_rate: state.pace.asked(),
+            rate: state.pace.rate(),
+            tokens: state.bucket.tokens(),
+            in_flight: state.in_flight,
+            waiting: state.lineup.counts(),
+            circuit: state.breaker.circuit(now),
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.shared.ask(|pace| pace.leave(self.id));
+    }
 }
 
 /// The place of one call in flight. Dropping it gives the place back.
-pub struct Permit(Arc<Shared>);
+pub struct Permit {
+    shared: Arc<Shared>,
+    probe: bool,
+    waited: Duration,
+}
 
 impl Permit {
-    /// Ends the call and learns from its outcome: a rate limit, or a `Retry-After`, closes the gate for all calls.
-    pub fn finish<T>(self, outcome: &Result<T, Fault>) {
-        let now = Instant::now();
-        self.0.change(|state| state.learn(outcome.as_ref().err(), now));
+    /// How long it was waited for.
+    #[must_use]
+    pub const fn waited(&self) -> Duration {
+        self.waited
+    }
+
+    /// Ends the call and learns from its outcome, for all calls to come. `line` is whose call it was; `None`: it read the
+    /// list.
+    pub fn finish<T>(mut self, line: Option<&LineId>, outcome: &Result<T, Fault>) {
+        let probe = std::mem::take(&mut self.probe);
+        self.shared.state().learn(line, outcome.as_ref().err(), probe, Instant::now());
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.change(|state| state.in_flight -= 1);
+        self.shared.change(|state| {
+            state.in_flight -= 1;
+            if self.probe {
+                state.breaker.give_up();
+            }
+        });
     }
 }
 
-/// Marks that a lane has somebody who waits.
+/// Counts somebody who waits.
+struct Waiting<'a>(&'a Shared, Lane);
+
+impl<'a> Waiting<'a> {
+    fn new(shared: &'a Shared, lane: Lane) -> Self {
+        shared.state().lineup.join(lane);
+        Self(shared, lane)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.change(|state| state.lineup.leave(self.1));
+    }
+}
+
+/// Marks who is at the head of a lane.
 struct First<'a>(&'a Shared, Lane);
 
 impl<'a> First<'a> {
     fn new(shared: &'a Shared, lane: Lane, since: Instant) -> Self {
-        shared.state().first[lane as usize] = Some(since);
+        // Who goes before it for once, out of patience, may now overdraw in its place.
+        shared.change(|state| state.lineup.set_first(lane, Some(since)));
         Self(shared, lane)
     }
 }
 
 impl Drop for First<'_> {
     fn drop(&mut self) {
-        self.0.change(|state| state.first[self.1 as usize] = None);
+        // That somebody left is told by `Waiting`, which goes last.
+        self.0.state().lineup.set_first(self.1, None);
     }
 }
 
 impl Shared {
+    fn new(key: Option<ApiKey>, calls_per_second: u32) -> Self {
+        let now = Instant::now();
+        let pace = Pace::new(calls_per_second, now);
+        Self {
+            key,
+            state: Mutex::new(State {
+                bucket: Bucket::full(pace.rate(), now),
+                walks: Bucket::full(pace.rate() * WALKS, now),
+                pace,
+                gate: Gate::default(),
+                breaker: Breaker::default(),
+                in_flight: 0,
+                lineup: Lineup::default(),
+            }),
+            changed: Notify::new(),
+            queues: Default::default(),
+        }
+    }
+
     /// No code panics while it holds the lock, and each change is whole: a poisoned state is as good as any.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state());
+    fn ask<T>(&self, ask: impl FnOnce(&mut Pace) -> T) -> T {
+        self.change(|state| {
+            state.fill(Instant::now());
+            ask(&mut state.pace)
+        })
+    }
+
+    /// Wakes one of each lane at most: the others of it wait in its queue.
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let changed = change(&mut self.state());
         self.changed.notify_waiters();
+        changed
     }
 }
 
 impl State {
-    fn admit(&mut self, lane: Lane, since: Instant, now: Instant) -> Verdict {
-        if let Some(gate) = self.gate.filter(|gate| now < gate.until) {
-            return Verdict::Held(gate);
+    fn admit(&mut self, lane: Lane, now: Instant) -> Verdict {
+        match self.gate.closed(now) {
+            Some(held) if held.until - now <= SOON => return Verdict::Wait(Some(held.until)),
+            Some(held) => return Verdict::Held(held),
+            None => {}
+        }
+        match self.breaker.circuit(now) {
+            Circuit::Open(until) => return Verdict::Held(Held { until, trouble: Trouble::Unavailable }),
+            Circuit::Probing => return Verdict::Wait(None),
+            Circuit::HalfOpen | Circuit::Closed => {}
         }
         self.fill(now);
-        let is_urgent = urgency(lane, since, now).0 == Lane::Edit;
-        let look_again = if is_urgent { now } else { since } + PATIENCE;
-        if self.in_flight >= lane.places() || self.somebody_goes_before(lane, since, now) {
-            return Verdict::Wait(look_again);
+        let rate = self.pace.rate();
+        let walk_in = self.walks.wait(0.0, rate * WALKS);
+        let may_go = |lane: Lane| self.in_flight < lane.places() && (lane != Lane::Walk || walk_in.is_zero());
+        let turn = self.lineup.turn(now, may_go);
+        let Some(turn) = turn.filter(|turn| turn.lane == lane) else {
+            let walk_at = (lane == Lane::Walk && !walk_in.is_zero()).then(|| now + walk_in);
+            return Verdict::Wait(walk_at.into_iter().chain(self.lineup.loses_patience(lane, now)).min());
+        };
+        let wait = self.bucket.wait(-turn.instead_of.overdraft() * burst(rate), rate);
+        if !wait.is_zero() {
+            return Verdict::Wait(Some(now + wait));
         }
-        let floor = if is_urgent { -self.rate } else { 0.0 };
-        let missing = floor + 1.0 - self.tokens;
-        // What rounding leaves over is no reason to wait.
-        if missing > 1e-6 {
-            let filled = now + Duration::from_secs_f64(missing / self.rate);
-            return Verdict::Wait(filled.min(look_again));
+        self.bucket.take();
+        if lane == Lane::Walk {
+            self.walks.take();
         }
-        self.tokens -= 1.0;
         self.in_flight += 1;
-        Verdict::Go
-    }
-
-    /// Whether the first of another lane is more urgent. One without a place for it holds nobody up.
-    fn somebody_goes_before(&self, lane: Lane, since: Instant, now: Instant) -> bool {
-        Lane::ALL.into_iter().any(|other| {
-            self.first[other as usize].is_some_and(|waited| {
-                other != lane
-                    && self.in_flight < other.places()
-                    && urgency(other, waited, now) < urgency(lane, since, now)
-            })
-        })
+        self.lineup.went(turn);
+        Verdict::Go(self.breaker.begin())
     }
 
     fn fill(&mut self, now: Instant) {
-        let passed = now.duration_since(self.filled_at).as_secs_f64();
-        self.tokens = (self.tokens + passed * self.rate).min(self.rate);
-        self.filled_at = now;
+        let rate = self.pace.rate();
+        self.bucket.fill(rate, now);
+        self.walks.fill(rate * WALKS, now);
     }
 
-    fn learn(&mut self, fault: Option<&Fault>, now: Instant) {
-        let is_open = self.gate.is_none_or(|gate| gate.until <= now);
-        let trouble = fault.map(|fault| fault.trouble);
-        let asked = fault.and_then(|fault| fault.retry_after);
-        let pause = match trouble {
+    fn learn(&mut self, line: Option<&LineId>, fault: Option<&Fault>, was_probe: bool, now: Instant) {
+        let was_open = self.gate.closed(now).is_none();
+        self.fill(now);
+        self.gate.learn(fault, now);
+        match fault.map(|fault| fault.trouble) {
+            Some(Trouble::Unavailable) => self.breaker.failed(line, was_probe, now),
+            _ => self.breaker.answered(),
+        }
+        match fault.map(|fault| fault.trouble) {
+            None => self.pace.recover(now),
             // Calls that were in flight together are one sign, not many.
-            Some(Trouble::RateLimited) if !is_open => asked,
-            Some(Trouble::RateLimited) => {
-                let back_off = FIRST_BACK_OFF * 2_u32.saturating_pow(self.strikes.min(16));
-                self.strikes = self.strikes.saturating_add(1);
-                Some(asked.unwrap_or(back_off.min(LAST_BACK_OFF)))
-            }
-            Some(Trouble::QuotaExhausted) => Some(asked.unwrap_or_default().max(QUOTA_PAUSE)),
-            _ => {
-                if is_open {
-                    self.strikes = 0;
+            Some(Trouble::RateLimited) if was_open => {
+                self.pace.slow_down(now);
+                if let Some(held) = self.gate.closed(now) {
+                    self.bucket.drain(held.until);
                 }
-                asked
             }
-        };
-        if let (Some(trouble), Some(pause)) = (trouble, pause) {
-            self.close(Held { until: now + pause, trouble });
+            Some(_) => {}
         }
     }
-
-    fn close(&mut self, held: Held) {
-        if self.gate.is_none_or(|gate| gate.until < held.until) {
-            self.gate = Some(held);
-        }
-    }
-}
-
-/// Who goes first has the least: an edit, or who has waited as long as one's patience; then who came first.
-fn urgency(lane: Lane, since: Instant, now: Instant) -> (Lane, Instant) {
-    if now.duration_since(since) >= PATIENCE { (Lane::Edit, since) } else { (lane, since) }
 }
 
 #[cfg(test)]
-mod tests {
-    use tokio::task::JoinHandle;
-    use tokio::time::{advance, sleep};
-
-    use super::*;
-    use crate::core::classify::Landed;
-
-    /// Enters, and tells how many milliseconds that took.
-    async fn enter(budget: &Budget, lane: Lane) -> (Permit, u128) {
-        let asked = Instant::now();
-        let Ok(permit) = budget.enter(lane).await else {
-            panic!("the gate is closed");
-        };
-        (permit, asked.elapsed().as_millis())
-    }
-
-    /// A call of no duration.
-    async fn call(budget: &Budget, lane: Lane) -> u128 {
-        enter(budget, lane).await.1
-    }
-
-    fn spawn_call(budget: &Budget, lane: Lane) -> JoinHandle<Result<Instant, Held>> {
-        let budget = budget.clone();
-        tokio::spawn(async move {
-            let _permit = budget.enter(lane).await?;
-            Ok(Instant::now())
-        })
-    }
-
-    fn fault(trouble: Trouble, retry_after: Option<u64>) -> Result<(), Fault> {
-        let mut fault = Fault::new(trouble, Landed::No, "");
-        fault.retry_after = retry_after.map(Duration::from_secs);
-        Err(fault)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn looks_get_a_burst_and_then_the_rate() {
-        let budget = Budget::new(5);
-        for expected in [0, 0, 0, 0, 0, 200, 200] {
-            assert_eq!(call(&budget, Lane::Look).await, expected);
-        }
-        advance(Duration::from_mins(1)).await;
-        for expected in [0, 0, 0, 0, 0, 200] {
-            assert_eq!(call(&budget, Lane::Look).await, expected, "after a rest");
-        }
-        budget.set_rate(1);
-        assert_eq!(call(&budget, Lane::Look).await, 1000, "at a lower rate");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn edits_overdraw_by_one_burst_and_looks_pay_it_back() {
-        let budget = Budget::new(2);
-        for expected in [0, 0, 0, 0, 500, 500] {
-            assert_eq!(call(&budget, Lane::Edit).await, expected);
-        }
-        assert_eq!(call(&budget, Lane::Correction).await, 1500);
-        assert_eq!(call(&budget, Lane::Look).await, 500);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_more_urgent_lane_goes_first() {
-        let budget = Budget::new(1);
-        for _ in 0..2 {
-            call(&budget, Lane::Edit).await;
-        }
-        let mut calls = Vec::new();
-        for lane in [Lane::Look, Lane::Look, Lane::Correction, Lane::Edit] {
-            calls.push((lane, spawn_call(&budget, lane)));
-            sleep(Duration::from_millis(1)).await;
-        }
-        let mut order = Vec::new();
-        for (lane, call) in calls {
-            order.push((call.await.unwrap().ok().unwrap(), lane));
-        }
-        order.sort();
-        let order: Vec<Lane> = order.into_iter().map(|(_, lane)| lane).collect();
-        assert_eq!(order, [Lane::Edit, Lane::Correction, Lane::Look, Lane::Look]);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn nothing_starves_in_a_storm_of_edits() {
-        let budget = Budget::new(2);
-        let storm = tokio::spawn({
-            let budget = budget.clone();
-            async move {
-                loop {
-                    call(&budget, Lane::Edit).await;
-                }
-            }
-        });
-        sleep(Duration::from_secs(5)).await;
-        let waited = call(&budget, Lane::Look).await;
-        storm.abort();
-        assert!((10_000..=11_000).contains(&waited), "{waited} ms");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_last_places_are_kept_for_the_urgent() {
-        let budget = Budget::new(100);
-        let mut permits = Vec::new();
-        for (lane, count) in [(Lane::Look, 6), (Lane::Correction, 1), (Lane::Edit, 1)] {
-            for _ in 0..count {
-                permits.push(enter(&budget, lane).await.0);
-            }
-            let next = spawn_call(&budget, lane);
-            sleep(Duration::from_secs(1)).await;
-            assert!(!next.is_finished(), "{lane:?} has had its places");
-            next.abort();
-        }
-        let waiting = spawn_call(&budget, Lane::Edit);
-        sleep(Duration::from_secs(30)).await;
-        let freed = Instant::now();
-        permits.pop();
-        assert_eq!(waiting.await.unwrap(), Ok(freed), "a free place is taken at once");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_old_look_without_a_place_holds_no_edit_up() {
-        let budget = Budget::new(100);
-        let mut permits = Vec::new();
-        for _ in 0..6 {
-            permits.push(enter(&budget, Lane::Look).await.0);
-        }
-        let look = spawn_call(&budget, Lane::Look);
-        sleep(PATIENCE * 2).await;
-        assert_eq!(call(&budget, Lane::Edit).await, 0);
-        assert!(!look.is_finished());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_gives_up_waiting_leaves_no_trace() {
-        let budget = Budget::new(1);
-        for _ in 0..2 {
-            call(&budget, Lane::Edit).await;
-        }
-        let edits = [spawn_call(&budget, Lane::Edit), spawn_call(&budget, Lane::Edit)];
-        sleep(Duration::from_millis(1)).await;
-        for edit in edits {
-            edit.abort();
-        }
-        assert_eq!(call(&budget, Lane::Look).await, 1999);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_closed_gate_is_told_at_once_also_to_those_who_wait() {
-        let budget = Budget::new(1);
-        call(&budget, Lane::Look).await;
-        let waiting =
-            [spawn_call(&budget, Lane::Look), spawn_call(&budget, Lane::Look), spawn_call(&budget, Lane::Correction)];
-        sleep(Duration::from_millis(1)).await;
-        let held = Held { until: Instant::now() + Duration::from_secs(30), trouble: Trouble::CredentialsRejected };
-        budget.close(held.until, held.trouble);
-        budget.close(Instant::now(), Trouble::RateLimited);
-        let closed = Instant::now();
-        for call in waiting {
-            assert_eq!(call.await.unwrap(), Err(held));
-        }
-        for lane in Lane::ALL {
-            assert_eq!(spawn_call(&budget, lane).await.unwrap(), Err(held));
-        }
-        assert_eq!(Instant::now(), closed, "nobody waits at a closed gate");
-        sleep_until(held.until).await;
-        for lane in Lane::ALL {
-            assert!(budget.enter(lane).await.is_ok());
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_gate_closes_by_what_the_remote_answers() {
-        use Trouble::{NotFound, QuotaExhausted, RateLimited, Unavailable};
-        let budget = Budget::new(1);
-        // Each call is made when the gate has opened again; then so many seconds closed.
-        for (outcome, closed) in [
-            (Ok(()), 0),
-            (fault(NotFound, None), 0),
-            (fault(Unavailable, None), 0),
-            (fault(Unavailable, Some(7)), 7),
-            (fault(RateLimited, Some(120)), 120),
-            (Ok(()), 0),
-            (fault(RateLimited, None), 1),
-            (fault(RateLimited, None), 2),
-            (fault(RateLimited, None), 4),
-            (fault(RateLimited, Some(3)), 3),
-            (fault(RateLimited, None), 16),
-            (fault(RateLimited, None), 32),
-            (fault(RateLimited, None), 60),
-            (fault(RateLimited, None), 60),
-            (Ok(()), 0),
-            (fault(RateLimited, None), 1),
-            (fault(QuotaExhausted, None), 600),
-            (fault(QuotaExhausted, Some(900)), 900),
-            (fault(QuotaExhausted, Some(5)), 600),
-        ] {
-            let (permit, _) = enter(&budget, Lane::Edit).await;
-            permit.finish(&outcome);
-            let held = budget.enter(Lane::Edit).await.err();
-            let expected = outcome
-                .err()
-                .filter(|_| closed > 0)
-                .map(|fault| Held { until: Instant::now() + Duration::from_secs(closed), trouble: fault.trouble });
-            assert_eq!(held, expected);
-            advance(Duration::from_secs(closed)).await;
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn answers_to_calls_in_flight_together_count_once() {
-        let budget = Budget::new(10);
-        let mut permits = Vec::new();
-        for _ in 0..5 {
-            permits.push(enter(&budget, Lane::Look).await.0);
-        }
-        let late_success = permits.pop().unwrap();
-        for permit in permits {
-            permit.finish(&fault(Trouble::RateLimited, None));
-        }
-        late_success.finish(&Ok(()));
-        for back_off in [1, 2] {
-            let held = budget.enter(Lane::Look).await.err().unwrap();
-            assert_eq!(held.until, Instant::now() + Duration::from_secs(back_off));
-            sleep_until(held.until).await;
-            let (permit, _) = enter(&budget, Lane::Look).await;
-            permit.finish(&fault(Trouble::RateLimited, None));
-        }
-    }
-}
+mod tests;

@@ -4,10 +4,12 @@ pub mod budget;
 pub mod client;
 mod echo;
 pub mod key;
+mod patch;
 pub mod reader;
 pub mod settings;
+pub mod transport;
 
-pub use budget::{Budget, Lane};
+pub use budget::{Budget, Budgets, Lane};
 pub use client::Client;
 pub use key::ApiKey;
 pub use reader::Reader;

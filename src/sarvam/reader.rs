@@ -1,8 +1,12 @@
 //! Reads of one workspace for somebody who waits for the result: a passing failure is tried again.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{ApiKey, Budget, Client, Lane};
 use crate::core::{
@@ -27,13 +31,22 @@ pub struct Reader {
     org: Id,
     workspace: Id,
     budget: Budget,
+    /// In microseconds; 0 before the first answer.
+    round_trip: AtomicU64,
 }
 
 impl Reader {
     /// Makes at most this many calls a second.
     #[must_use]
     pub fn new(client: Client, key: ApiKey, org: Id, workspace: Id, calls_per_second: u32) -> Self {
-        Self { client, key, org, workspace, budget: Budget::new(calls_per_second) }
+        Self { client, key, org, workspace, budget: Budget::new(calls_per_second), round_trip: AtomicU64::new(0) }
+    }
+
+    /// How long the last call that succeeded took, once sent.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<Duration> {
+        let micros = self.round_trip.load(Ordering::Relaxed);
+        (micros > 0).then(|| Duration::from_micros(micros))
     }
 
     /// Looks at one line.
@@ -42,7 +55,7 @@ impl Reader {
     /// The last try's fault.
     pub async fn get(&self, deployment: &Id) -> Result<Remote, Fault> {
         let line = LineId { org: self.org.clone(), workspace: self.workspace.clone(), deployment: deployment.clone() };
-        self.patiently(|| self.client.get(&self.key, &line)).await
+        self.patiently(Some(&line), || self.client.get(&self.key, &line)).await
     }
 
     /// Walks the list and returns every line that it shows. `progress` is told how many lines are known so far, and of
@@ -59,7 +72,7 @@ impl Reader {
             let (mut offset, mut total) = (0, None);
             loop {
                 let list = || self.client.list(&self.key, &self.org, &self.workspace, offset, LONGEST_PAGE);
-                let page = self.patiently(list).await?;
+                let page = self.patiently(None, list).await?;
                 offset += page.rows;
                 total = page.total.or(total);
                 lines.extend(page.lines.into_iter().map(|line| (line.deployment.clone(), line)));
@@ -79,24 +92,33 @@ impl Reader {
         Ok(lines)
     }
 
-    async fn patiently<T, F>(&self, call: impl Fn() -> F) -> Result<T, Fault>
+    async fn patiently<T, F>(&self, line: Option<&LineId>, call: impl Fn() -> F) -> Result<T, Fault>
     where
         F: Future<Output = Result<T, Fault>>,
     {
         let mut tries = 1;
         loop {
-            let fault = match self.budget.enter(Lane::Look).await {
+            let fault = match self.budget.enter(Lane::Import).await {
                 Ok(permit) => {
+                    let sent = Instant::now();
                     let answer = call().await;
-                    permit.finish(&answer);
+                    permit.finish(line, &answer);
                     match answer {
-                        Ok(answer) => return Ok(answer),
+                        Ok(answer) => {
+                            let micros = u64::try_from(sent.elapsed().as_micros()).unwrap_or(u64::MAX);
+                            self.round_trip.store(micros.max(1), Ordering::Relaxed);
+                            return Ok(answer);
+                        }
                         Err(fault) => fault,
                     }
                 }
                 Err(held) if held.trouble == Trouble::RateLimited => {
                     sleep_until(held.until).await;
                     continue;
+                }
+                Err(held) if held.trouble == Trouble::Unavailable => {
+                    sleep_until(held.until).await;
+                    Fault::new(held.trouble, Landed::No, "the remote failed one call after the other")
                 }
                 Err(held) => return Err(Fault::new(held.trouble, Landed::No, "an earlier call was refused for good")),
             };

@@ -15,7 +15,7 @@ const STATUS: &str = "docs/status.md";
 const OTHER_NAMES: [&str; 4] = [PROTOCOL, "docs/reference.md", "docs/metrics.md", "docs/gitops.md"];
 
 /// Capitalised words in code that are no reasons.
-const VOCABULARY: [&str; 11] = [
+const VOCABULARY: [&str; 13] = [
     "Ready",
     "Reconciling",
     "Stalled",
@@ -25,6 +25,8 @@ const VOCABULARY: [&str; 11] = [
     "Active",
     "Paused",
     "Correct",
+    "Resume",
+    "StayPaused",
     "Deployment",
     "Workspace",
 ];

@@ -79,7 +79,7 @@ impl Reader {
         let plane = ControlPlane::start(Options::default()).await.unwrap();
         let remote = Simulator::start(Config::default()).await.unwrap();
         remote.add_key(ORG, WORKSPACE, "first", KEY);
-        (0..5).for_each(|n| remote.add_line(ORG, WORKSPACE, Line::example(n)));
+        (0..6).for_each(|n| remote.add_line(ORG, WORKSPACE, Line::example(n)));
         let home = tempfile::tempdir().unwrap();
         let operator = Path::new(env!("CARGO_BIN_EXE_sarvam-operator"));
         let kubectl = plane.kubectl();

@@ -152,9 +152,9 @@ fn same(line: &Remote, id: &str, object: &Json) {
         _ => State::Unknown,
     };
     assert_eq!(line.state, state, "the state is misread");
-    assert_eq!(line.app_version, only(object, "app_version").and_then(Json::integer), "the version is misread");
+    assert_eq!(line.config.app_version, only(object, "app_version").and_then(Json::integer), "the version is misread");
     for (field, read) in [
-        ("name", &line.name),
+        ("name", &line.config.name),
         ("app_id", &line.app_id),
         ("channel_direction", &line.channel_direction),
         ("updated_by", &line.updated_by),
@@ -169,8 +169,7 @@ fn same(line: &Remote, id: &str, object: &Json) {
         assert!(told.is_some() || read.is_none(), "{field} is made up");
         check_words(read.as_deref().unwrap_or_default(), 256);
     }
-    assert!(line.phone_numbers.len() <= 100);
-    line.phone_numbers.iter().for_each(|number| check_words(number, 256));
+    line.phone_numbers().iter().for_each(|number| check_words(number, 256));
 }
 
 /// What the remote says is shown in this form only.

@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use sarvam_operator::{
     core::{
         classify::{Call, Fault, Landed},
-        line::Trouble,
+        line::{State, Trouble},
         status::{Reason, Truth},
     },
-    metrics::{ApiRequest, Metrics},
+    metrics::{ApiRequest, Metrics, Told, Walked},
 };
 
 /// A metric as Prometheus stores it.
@@ -29,9 +29,16 @@ pub async fn page() -> String {
     let metrics = Metrics::default();
     metrics.lead(true);
     metrics.workspace("telephony/production", Truth::True, Reason::KeyAccepted, Duration::from_mins(1));
-    metrics.line("telephony/support", Truth::False, Reason::RemoteNotFound, Timestamp::now());
+    metrics.line("telephony/support", told(Truth::False, Reason::RemoteNotFound, Timestamp::now()));
     metrics.call(Call::Get, "telephony/production", async { Ok(()) }).await.expect("it says Ok");
+    let walked = Walked { took: Some(Duration::ZERO), unmanaged: Some(0), oldest_look: Some(Timestamp::now()) };
+    metrics.walked("telephony/production", walked);
     metrics.text()
+}
+
+/// What was told of a line that is to be paused, and whose state nobody knows.
+fn told(ready: Truth, reason: Reason, since: Timestamp) -> Told {
+    Told { ready, reason, since, wanted: State::Paused, state: State::Unknown, doubt_until: Timestamp::UNIX_EPOCH }
 }
 
 /// Every metric of a page by its name in queries; a histogram's without `_bucket`, `_sum` and `_count`.
@@ -88,9 +95,9 @@ fn lines_count_under_what_was_last_said_of_them() {
     let lines = || values(&metrics.text(), "sarvam_lines");
     // Never nothing: a sum over no lines is 0.
     assert_eq!(lines(), [("True Synced".to_owned(), 0.0)].into());
-    metrics.line("a/1", Truth::Unknown, Reason::Progressing, at(10));
-    metrics.line("a/2", Truth::Unknown, Reason::Progressing, at(10));
-    metrics.line("a/1", Truth::True, Reason::Synced, at(12));
+    metrics.line("a/1", told(Truth::Unknown, Reason::Progressing, at(10)));
+    metrics.line("a/2", told(Truth::Unknown, Reason::Progressing, at(10)));
+    metrics.line("a/1", told(Truth::True, Reason::Synced, at(12)));
     let expected = [("True Synced".to_owned(), 1.0), ("Unknown Progressing".to_owned(), 1.0)];
     assert_eq!(lines(), expected.into());
     metrics.forget_line("a/1");
@@ -102,16 +109,16 @@ fn lines_count_under_what_was_last_said_of_them() {
 fn a_line_is_not_ready_since_it_last_was_whatever_the_reason() {
     let metrics = Metrics::default();
     let since = || values(&metrics.text(), SINCE);
-    metrics.line("a/1", Truth::Unknown, Reason::Progressing, at(10));
-    metrics.line("a/1", Truth::False, Reason::RemoteNotFound, at(20));
+    metrics.line("a/1", told(Truth::Unknown, Reason::Progressing, at(10)));
+    metrics.line("a/1", told(Truth::False, Reason::RemoteNotFound, at(20)));
     assert_eq!(since(), [("RemoteNotFound".to_owned(), 10.0)].into());
-    metrics.line("a/2", Truth::False, Reason::RemoteNotFound, at(5));
-    metrics.line("a/3", Truth::False, Reason::RateLimited, at(30));
+    metrics.line("a/2", told(Truth::False, Reason::RemoteNotFound, at(5)));
+    metrics.line("a/3", told(Truth::False, Reason::RateLimited, at(30)));
     assert_eq!(since(), [("RateLimited".to_owned(), 30.0), ("RemoteNotFound".to_owned(), 5.0)].into());
-    metrics.line("a/1", Truth::True, Reason::Synced, at(40));
-    metrics.line("a/1", Truth::False, Reason::DriftDetected, at(50));
+    metrics.line("a/1", told(Truth::True, Reason::Synced, at(40)));
+    metrics.line("a/1", told(Truth::False, Reason::DriftDetected, at(50)));
     metrics.forget_line("a/2");
-    metrics.line("a/3", Truth::True, Reason::Synced, at(60));
+    metrics.line("a/3", told(Truth::True, Reason::Synced, at(60)));
     assert_eq!(since(), [("DriftDetected".to_owned(), 50.0)].into());
 }
 
@@ -149,7 +156,7 @@ fn a_workspace_has_one_series_the_one_of_its_reason() {
 async fn who_leads_no_more_tells_of_no_object() {
     let metrics = Metrics::default();
     metrics.lead(true);
-    metrics.line("a/1", Truth::False, Reason::RemoteNotFound, at(10));
+    metrics.line("a/1", told(Truth::False, Reason::RemoteNotFound, at(10)));
     metrics.workspace("a/w", Truth::True, Reason::KeyAccepted, Duration::from_mins(1));
     metrics.lead(false);
     assert_eq!(values(&metrics.text(), "sarvam_leader"), [(String::new(), 0.0)].into());
@@ -179,4 +186,43 @@ fn counters_are_there_before_their_first_event() {
         failures,
         [("Read", 0.0), ("Secret", 1.0), ("Status", 0.0), ("Watch", 0.0)].map(|(it, n)| (it.to_owned(), n)).into()
     );
+}
+
+#[test]
+fn lines_count_by_what_is_asked_and_what_is_so_and_by_doubt() {
+    let metrics = Metrics::default();
+    let now = Timestamp::now();
+    let (past, future) = (now - Duration::from_mins(1), now + Duration::from_hours(1));
+    for (object, wanted, state, doubt_until) in [
+        ("a/1", State::Paused, State::Paused, past),
+        ("a/2", State::Paused, State::Active, future),
+        ("a/3", State::Paused, State::Active, past),
+        ("a/4", State::Active, State::Unknown, future),
+    ] {
+        metrics.line(object, Told { wanted, state, doubt_until, ..told(Truth::True, Reason::Synced, now) });
+    }
+    // The labels in the order of their names: state, wanted.
+    let expected = [("Active Paused", 2.0), ("Paused Paused", 1.0), ("Unknown Active", 1.0)];
+    let expected = expected.map(|(labels, count)| (labels.to_owned(), count));
+    assert_eq!(values(&metrics.text(), "sarvam_lines_by_state"), expected.into());
+    assert_eq!(values(&metrics.text(), "sarvam_lines_in_doubt"), [(String::new(), 2.0)].into());
+}
+
+#[test]
+fn a_walk_without_an_end_leaves_what_the_last_one_found() {
+    let metrics = Metrics::default();
+    let walked = |took, unmanaged, oldest| {
+        metrics.walked("a/w", Walked { took, unmanaged, oldest_look: Some(at(oldest)) });
+        let of = |name: &str| values(&metrics.text(), name).get("a/w").copied();
+        (
+            of("sarvam_workspace_walk_duration_seconds"),
+            of("sarvam_workspace_unmanaged_lines"),
+            of("sarvam_workspace_oldest_look_timestamp_seconds"),
+        )
+    };
+    assert_eq!(walked(None, None, 1), (None, None, None), "a Workspace that nobody knows");
+    metrics.workspace("a/w", Truth::True, Reason::KeyAccepted, Duration::from_mins(1));
+    assert_eq!(walked(Some(Duration::from_secs(3)), Some(2), 10), (Some(3.0), Some(2.0), Some(10.0)));
+    metrics.workspace("a/w", Truth::False, Reason::RemoteUnavailable, Duration::from_mins(1));
+    assert_eq!(walked(None, None, 11), (Some(3.0), Some(2.0), Some(11.0)));
 }

@@ -35,7 +35,7 @@ async fn away_for_longer_than_the_lease(stage: &Stage, shut: impl AsyncFn(&Gate)
     gate.restore().await;
     stage.ready("edited").await;
     stage.line_is("dep-drifting", LineState::Paused).await;
-    stage.looks(4).await;
+    stage.looks(2).await;
     stage.ready("drifting").await;
 }
 

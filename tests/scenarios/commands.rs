@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use sarvam_testkit::simulator::{Line, LineState, Route};
+use sarvam_testkit::simulator::{ConnectionConfig, InboundConfig, Line, LineState, Route};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
@@ -42,6 +42,26 @@ fn manifest(name: &str, line: &str, fields: &Value) -> Value {
         spec[field] = value.clone();
     }
     json!({"apiVersion": "agents.sarvam.ai/v1alpha1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec})
+}
+
+/// A line of which everything that can be managed is set, as the remote may write it.
+fn configured(id: &str, number: &str) -> Line {
+    Line {
+        name: Some(format!("Line  {id}")),
+        app_version: 7,
+        description: Some("हिन्दी and English".to_owned()),
+        connection_configs: vec![
+            ConnectionConfig { connection_id: "conn-2".to_owned(), phone_numbers: vec![number.to_owned()] },
+            ConnectionConfig { connection_id: "conn-1".to_owned(), phone_numbers: vec![format!("{number}2")] },
+        ],
+        inbound_config: Some(InboundConfig {
+            start_time: "9:00".to_owned(),
+            end_time: "21:00".to_owned(),
+            allowed_days: vec!["Sunday".to_owned(), "Monday".to_owned()],
+            timezone: "Asia/Kolkata".to_owned(),
+        }),
+        ..Line::new(id)
+    }
 }
 
 /// One YAML document each: JSON is YAML.
@@ -89,6 +109,61 @@ async fn what_is_imported_plans_to_nothing_until_a_line_changes() {
 }
 
 #[tokio::test]
+async fn imported_configuration_plans_to_nothing_until_it_changes() {
+    scenario("import-manage", async |stage| {
+        stage.remote.add_line(ORG, WORKSPACE_ID, configured("dep-1", "+911"));
+        stage.remote.add_line(ORG, WORKSPACE_ID, configured("dep-2", "sip:support"));
+        let all = ["import", "--workspace", WORKSPACE, "--manage"];
+
+        let imported = run(stage, &[&all[..], &["all"]].concat(), "").await;
+        assert_eq!(imported.code, Some(0), "{}", imported.stderr);
+        for part in
+            ["appVersion: 7", "displayName: Line dep-1", "हिन्दी", "connectionID: conn-1", "\"09:00\"", "Kolkata"]
+        {
+            assert!(imported.stdout.contains(part), "{part:?} is not in {}", imported.stdout);
+        }
+        let omission = "spec.connections is left out: \"sip:support\" is no phone number";
+        assert!(imported.stdout.contains(&format!("# {omission}")), "{}", imported.stdout);
+        assert!(imported.stderr.contains(&format!("Line dep-2: {omission}")), "{}", imported.stderr);
+        assert_eq!(imported.stdout.matches("connections:").count(), 1, "{}", imported.stdout);
+        let planned = run(stage, &["plan", "-f", "-"], &imported.stdout).await;
+        assert_eq!((planned.code, planned.stderr.as_str()), (Some(0), ""), "{}", planned.stdout);
+
+        // What was not asked for is not there, and costs no look.
+        let looks = stage.remote.calls(Route::Get);
+        let some = run(stage, &[&all[..], &["schedule,appVersion"]].concat(), "").await;
+        assert!(some.stdout.contains("appVersion: 7") && some.stdout.contains("timezone"), "{}", some.stdout);
+        assert!(!some.stdout.contains("displayName") && !some.stdout.contains("connectionID"), "{}", some.stdout);
+        assert_eq!(stage.remote.calls(Route::Get), looks);
+        let wrong = run(stage, &[&all[..], &["appversion"]].concat(), "").await;
+        assert_eq!(wrong.code, Some(2));
+        assert!(
+            wrong.stderr.contains("appVersion, displayName, description, connections, schedule"),
+            "{}",
+            wrong.stderr
+        );
+
+        stage.remote.configure_from_dashboard("dep-1", "asha@example.org", |line| {
+            line.connection_configs.remove(0);
+            line.inbound_config.as_mut().unwrap().end_time = "20:00".to_owned();
+        });
+        let planned = run(stage, &["plan", "-f", "-", "-o", "json"], &imported.stdout).await;
+        assert_eq!(planned.code, Some(2), "{}", planned.stderr);
+        let plan: Value = serde_json::from_str(&planned.stdout).unwrap();
+        let line = &plan["lines"][0];
+        let fields: Vec<&Value> = line["changes"].as_array().unwrap().iter().map(|change| &change["field"]).collect();
+        assert_eq!(fields, ["connections", "schedule"]);
+        assert_eq!(line["changes"][0]["from"], json!([{"connectionID": "conn-1", "phoneNumbers": ["+9112"]}]));
+        assert_eq!(line["changes"][1]["to"]["endTime"], "21:00");
+        let calls = ["PUT dep-1/status pause", "PATCH dep-1 connections+schedule", "PUT dep-1/status resume"];
+        assert_eq!(line["calls"], json!(calls));
+        assert!(line["down"].as_str().unwrap().starts_with("about 3 calls, ~"), "{line}");
+        assert_eq!((stage.arrivals(Route::Status).len(), stage.arrivals(Route::Update).len()), (0, 0));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_plan_tells_of_each_line_what_would_become_of_it() {
     scenario("plan", async |stage| {
         for id in ["dep-1", "dep-2", "dep-3", "dep-4"] {
@@ -96,7 +171,7 @@ async fn a_plan_tells_of_each_line_what_would_become_of_it() {
         }
         let elsewhere = json!({"paused": true, "workspaceRef": {"name": "nowhere"}});
         // Each case: the line, its spec, the exit code, and what is printed.
-        let cases: [(&str, Value, i32, &[&str]); 7] = [
+        let cases: [(&str, Value, i32, &[&str]); 13] = [
             ("dep-1", json!({"paused": false}), 0, &["0 to change, 1 as asked"]),
             (
                 "dep-2",
@@ -106,6 +181,32 @@ async fn a_plan_tells_of_each_line_what_would_become_of_it() {
             ),
             ("dep-3", json!({"paused": true, "suspend": true}), 0, &["stays: spec.suspend", "1 to stay"]),
             ("dep-4", json!({"paused": true, "driftPolicy": "Report"}), 0, &["stays: spec.driftPolicy", "1 to stay"]),
+            (
+                "dep-1",
+                json!({"paused": false, "appVersion": 2}),
+                2,
+                &["appVersion: 1 -> 2", "pause, PATCH dep-1 appVersion, PUT dep-1/status resume", "about 3 calls, ~"],
+            ),
+            (
+                "dep-1",
+                json!({"paused": true, "appVersion": 2}),
+                2,
+                &["paused: false -> true, appVersion: 1 -> 2", "pause, PATCH dep-1 appVersion ", "until resumed"],
+            ),
+            ("dep-1", json!({"paused": false, "appVersion": 2, "rollout": {"strategy": "InPlace"}}), 2, &["   PATCH"]),
+            (
+                "dep-1",
+                json!({"paused": false, "displayName": "Support", "description": "d"}),
+                2,
+                &["displayName: \"dep-1\" -> \"Support\", description: unknown -> \"d\"", "   PATCH dep-1 displayName+description"],
+            ),
+            ("dep-4", json!({"paused": false, "appVersion": 2, "driftPolicy": "Report"}), 0, &["stays: spec.driftPolicy"]),
+            (
+                "dep-1",
+                json!({"paused": false, "schedule": {"startTime": "09:00", "endTime": "21:00", "allowedDays": ["Monday"], "timezone": "IST"}}),
+                1,
+                &["spec.schedule.timezone", "Asia/Kolkata"],
+            ),
             ("dep-9", json!({"paused": true}), 1, &["can't be looked at", "1 with errors"]),
             ("dep-5", elsewhere, 1, &["Workspace", "nowhere", "add it"]),
             ("../up", json!({"paused": true}), 1, &["spec.deploymentID", "letters"]),
@@ -122,6 +223,11 @@ async fn a_plan_tells_of_each_line_what_would_become_of_it() {
         let ended = run(stage, &["plan", "-f", "-"], &documents(&twice)).await;
         assert!(ended.code == Some(1) && ended.stdout.contains("names the same line"), "{}", ended.stdout);
 
+        let number = json!({"paused": false, "connections": [{"connectionID": "c", "phoneNumbers": ["+911"]}]});
+        let twice = [manifest("a", "dep-1", &number), manifest("b", "dep-2", &number)];
+        let ended = run(stage, &["plan", "-f", "-"], &documents(&twice)).await;
+        assert!(ended.code == Some(1) && ended.stdout.contains("spec.connections has +911, and so has"), "{}", ended.stdout);
+
         // What is wrong before anything is asked: one sentence on stderr, and never the code of a change.
         let no_paused = documents([&manifest("a-line", "dep-1", &json!({}))]);
         for (args, stdin, parts) in [
@@ -137,7 +243,8 @@ async fn a_plan_tells_of_each_line_what_would_become_of_it() {
                 assert!(ended.stderr.contains(part), "{args:?}: {part:?} is not in {}", ended.stderr);
             }
         }
-        assert!(stage.arrivals(Route::Status).is_empty(), "a plan must not change anything");
+        let written = [Route::Status, Route::Update].map(|route| stage.arrivals(route).len());
+        assert_eq!(written, [0, 0], "a plan must not change anything");
     })
     .await;
 }

@@ -52,7 +52,7 @@ async fn a_deleted_object_leaves_its_line_as_it_is() {
         for (name, ..) in &cases {
             stage.delete(name).await;
         }
-        stage.looks(4).await;
+        stage.looks(2).await;
         assert_eq!(now(), before);
 
         // The Workspace and the Secret go, and the last object after them.

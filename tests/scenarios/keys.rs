@@ -39,7 +39,7 @@ async fn a_key_rotated_in_good_order_is_not_noticed() {
         stage.put_secret(second.as_bytes()).await;
         key_is_used(stage, "second").await;
         stage.remote.revoke_key("first");
-        stage.looks(3).await;
+        stage.looks(2).await;
         stage.edit("support-line", json!({"paused": false})).await;
         stage.ready("support-line").await;
         let told = json!(stage.statuses("support-line")).to_string();

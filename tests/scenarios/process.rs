@@ -70,18 +70,18 @@ async fn a_restart_leaves_ready_lines_untouched() {
         let before = written().await;
         let second = stage.operator();
         second.process().wait_for_line("leading", LIMIT).await.unwrap();
-        stage.looks(8).await;
+        stage.looks(2).await;
         assert_eq!(written().await, before);
 
         // An edit goes out at once all the same; only the claim waits for the window.
         second.stop().await;
         let third = stage.launch(Launch::default().flag("--doubt-window", "1h"));
         third.process().wait_for_line("leading", LIMIT).await.unwrap();
-        stage.looks(2).await;
+        stage.looks(1).await;
         stage.edit("one", json!({"paused": false})).await;
         stage.line_is("dep-1", LineState::Active).await;
         stage.says("one", "Unknown Reconciling AwaitingConfirmation").await;
-        stage.looks(3).await;
+        stage.looks(2).await;
         stage.says("one", "Unknown Reconciling AwaitingConfirmation").await;
         stage.says("two", "True - Synced").await;
     })

@@ -57,7 +57,7 @@ async fn a_leader_frozen_past_its_lease_does_nothing_when_it_wakes() {
 
         leader.thaw();
         leader.process().wait_for_line("lease is lost", LIMIT).await.unwrap();
-        stage.looks(3).await;
+        stage.looks(2).await;
         assert_eq!(stage.puts("dep-1"), calls);
         stage.line_is("dep-1", LineState::Paused).await;
         assert_eq!(

@@ -1,18 +1,19 @@
-//! The objects of the remote, read for what is used of them. A wrong type elsewhere is read past, without being kept:
-//! a large strange body takes no more memory than its bytes.
+//! The objects of the remote, read for what is used of them. A wrong type elsewhere is read past, without being kept,
+//! and so is the rest of a list that is too long.
 
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::{LONGEST_PAGE, Page, Remote, Reply, text};
+use crate::core::config::{Connections, Days, Schedule, Shown, ShownConnections, TimeOfDay};
 use crate::core::id::Id;
 use crate::core::line::State;
 
-/// The most phone numbers of one line that are kept.
-const MOST_NUMBERS: usize = 100;
+/// How much of a list inside a line is kept: more than an object can ask for, so that what is cut never looks as asked.
+const LONGEST_LIST: usize = 1024;
 
 /// The line that the body describes; nothing unless it is a JSON object with an id.
 pub(super) fn line(reply: &Reply<'_>) -> Option<Remote> {
@@ -21,7 +22,7 @@ pub(super) fn line(reply: &Reply<'_>) -> Option<Remote> {
 
 /// The page that the body describes; nothing unless it is a JSON object with a list of items.
 pub(super) fn page(reply: &Reply<'_>) -> Option<Page> {
-    let List { items: Rows(rows), total } = object(reply)?;
+    let Listing { items: Rows(rows), total } = object(reply)?;
     Some(Page {
         rows: rows.len(),
         total: total.integer().and_then(|total| u64::try_from(total).ok()),
@@ -38,7 +39,7 @@ fn object<'de, T: Deserialize<'de>>(reply: &Reply<'de>) -> Option<T> {
 }
 
 #[derive(serde::Deserialize)]
-struct List {
+struct Listing {
     items: Rows,
     #[serde(default)]
     total: Scalar,
@@ -51,26 +52,45 @@ struct Line {
     deployment_id: Scalar,
     status: Scalar,
     name: Scalar,
+    description: Scalar,
     app_id: Scalar,
     app_version: Scalar,
-    connection_configs: Numbers,
-    phone_numbers: Numbers,
+    connection_configs: List<Object<Connection>>,
+    phone_numbers: List<Scalar>,
+    inbound_config: Object<Window>,
     channel_direction: Scalar,
     updated_at: Scalar,
     updated_by: Scalar,
 }
 
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct Connection {
+    connection_id: Scalar,
+    phone_numbers: List<Scalar>,
+}
+
+#[derive(Default, serde::Deserialize)]
+#[serde(default)]
+struct Window {
+    start_time: Scalar,
+    end_time: Scalar,
+    allowed_days: List<Scalar>,
+    timezone: Scalar,
+}
+
 impl Line {
     fn into_remote(self, reply: &Reply<'_>) -> Option<Remote> {
         let told = |scalar: &Scalar| text::clean(scalar.text()?, reply);
-        let mut phone_numbers: Vec<String> = [self.connection_configs, self.phone_numbers]
-            .iter()
-            .flat_map(|Numbers(numbers)| numbers)
-            .filter_map(|number| text::clean(number, reply))
-            .collect();
-        phone_numbers.sort_unstable();
-        phone_numbers.dedup();
-        phone_numbers.truncate(MOST_NUMBERS);
+        let connections = match self.connection_configs.0 {
+            Some(connections) => ShownConnections::Full(full(connections, reply)),
+            None => {
+                let mut numbers = numbers(&self.phone_numbers, reply);
+                numbers.sort_unstable();
+                numbers.dedup();
+                ShownConnections::Numbers(numbers)
+            }
+        };
         Some(Remote {
             deployment: Id::new(self.deployment_id.text()?).ok()?,
             state: match self.status.text() {
@@ -78,13 +98,44 @@ impl Line {
                 Some("paused") => State::Paused,
                 _ => State::Unknown,
             },
-            name: told(&self.name),
+            config: Shown {
+                app_version: self.app_version.integer(),
+                name: told(&self.name),
+                description: told(&self.description),
+                connections,
+                schedule: self.inbound_config.0.and_then(|window| window.into_schedule(reply)),
+            },
             app_id: told(&self.app_id),
-            app_version: self.app_version.integer(),
-            phone_numbers,
             channel_direction: told(&self.channel_direction),
             updated_at: self.updated_at.text().and_then(|time| time.parse().ok()),
             updated_by: told(&self.updated_by),
+        })
+    }
+}
+
+fn full(connections: Vec<Object<Connection>>, reply: &Reply<'_>) -> Connections {
+    let readable = connections.into_iter().filter_map(|Object(connection)| connection);
+    let connection = |connection: Connection| {
+        // Without an id it is still there: it must not look as if it weren't.
+        let id = connection.connection_id.text().and_then(|id| text::clean(id, reply)).unwrap_or_default();
+        (id, numbers(&connection.phone_numbers, reply))
+    };
+    readable.map(connection).collect()
+}
+
+fn numbers(list: &List<Scalar>, reply: &Reply<'_>) -> Vec<String> {
+    let texts = list.0.iter().flatten().filter_map(Scalar::text);
+    texts.filter_map(|number| text::clean(number, reply)).collect()
+}
+
+impl Window {
+    fn into_schedule(self, reply: &Reply<'_>) -> Option<Schedule> {
+        let days: Vec<&str> = self.allowed_days.0.iter().flatten().map(Scalar::text).collect::<Option<_>>()?;
+        Some(Schedule {
+            start: TimeOfDay::parse(self.start_time.text()?)?,
+            end: TimeOfDay::parse(self.end_time.text()?)?,
+            days: Days::parse(days)?,
+            timezone: text::clean(self.timezone.text()?, reply)?,
         })
     }
 }
@@ -166,6 +217,12 @@ impl<'de> Deserialize<'de> for Scalar {
 /// A JSON object that is read as a `T`, or anything else.
 struct Object<T>(Option<T>);
 
+impl<T> Default for Object<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct ObjectVisitor<T>(PhantomData<T>);
@@ -191,6 +248,50 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
         }
 
         deserializer.deserialize_any(ObjectVisitor(PhantomData))
+    }
+}
+
+/// A JSON list, or anything else.
+struct List<T>(Option<Vec<T>>);
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ListVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
+            type Value = List<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("any value")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<List<T>, A::Error> {
+                let mut items = Vec::new();
+                while items.len() < LONGEST_LIST
+                    && let Some(item) = seq.next_element()?
+                {
+                    items.push(item);
+                }
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(List(Some(items)))
+            }
+
+            read_past!(List(None);
+                visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64), visit_str(&str));
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<List<T>, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(List(None))
+            }
+        }
+
+        deserializer.deserialize_any(ListVisitor(PhantomData))
     }
 }
 
@@ -222,59 +323,4 @@ impl<'de> Deserialize<'de> for Rows {
 
         deserializer.deserialize_seq(RowsVisitor)
     }
-}
-
-/// Every phone number in a list of numbers, or in a list of objects that have them as `phone_numbers`.
-#[derive(Default)]
-struct Numbers(Vec<String>);
-
-impl<'de> Deserialize<'de> for Numbers {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut numbers = Vec::new();
-        NumbersSeed(&mut numbers).deserialize(deserializer)?;
-        Ok(Self(numbers))
-    }
-}
-
-struct NumbersSeed<'a>(&'a mut Vec<String>);
-
-impl<'de> DeserializeSeed<'de> for NumbersSeed<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for NumbersSeed<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_str<E>(self, number: &str) -> Result<(), E> {
-        if self.0.len() < MOST_NUMBERS {
-            self.0.push(number.to_owned());
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element_seed(NumbersSeed(self.0))?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key::<String>()? {
-            if key == "phone_numbers" {
-                map.next_value_seed(NumbersSeed(self.0))?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(())
-    }
-
-    read_past!((); visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64));
 }

@@ -1,9 +1,11 @@
 use super::*;
+use crate::core::config::{Days, Schedule, ShownConnections, TimeOfDay};
 
 const ACTIVE: &str = r#"{"deployment_id":"dep-1","status":"active","name":"Support line","app_id":"agent-1","app_version":7,
 "connection_configs":[{"connection_id":"c-1","phone_numbers":["+912","+911"]},{"connection_id":"c-2","phone_numbers":["+911"]}],
 "channel_direction":"inbound","created_by":"u","created_at":"2026-01-01T00:00:00Z","updated_at":"2026-11-23T10:00:00+05:30",
-"updated_by":"asha@example.com","inbound_config":null,"webhook_config":{"url":[1,{"x":null}]}}"#;
+"updated_by":"asha@example.com","description":"Hindi and English","webhook_config":{"url":[1,{"x":null}]},
+"inbound_config":{"start_time":"9:00","end_time":"21:00","allowed_days":["Tuesday","Monday"],"timezone":"Asia/Kolkata"}}"#;
 
 type Headers<'a> = &'a [(&'a str, &'a [u8])];
 
@@ -42,15 +44,73 @@ fn a_whole_object_is_read() {
         Remote {
             deployment: Id::new("dep-1").unwrap(),
             state: State::Active,
-            name: Some("Support line".into()),
+            config: Shown {
+                app_version: Some(7),
+                name: Some("Support line".into()),
+                description: Some("Hindi and English".into()),
+                connections: full(&[("c-1", &["+911", "+912"]), ("c-2", &["+911"])]),
+                schedule: Some(Schedule {
+                    start: TimeOfDay::parse("09:00").unwrap(),
+                    end: TimeOfDay::parse("21:00").unwrap(),
+                    days: Days::parse(["Monday", "Tuesday"]).unwrap(),
+                    timezone: "Asia/Kolkata".into(),
+                }),
+            },
             app_id: Some("agent-1".into()),
-            app_version: Some(7),
-            phone_numbers: vec!["+911".into(), "+912".into()],
             channel_direction: Some("inbound".into()),
             updated_at: Some("2026-11-23T04:30:00Z".parse().unwrap()),
             updated_by: Some("asha@example.com".into()),
         }
     );
+    assert_eq!(remote.phone_numbers(), ["+911", "+912"]);
+}
+
+fn full(connections: &[(&str, &[&str])]) -> ShownConnections {
+    let owned = |(id, numbers): &(&str, &[&str])| {
+        ((*id).to_owned(), numbers.iter().map(|number| (*number).to_owned()).collect::<Vec<_>>())
+    };
+    ShownConnections::Full(connections.iter().map(owned).collect())
+}
+
+#[test]
+fn connections_are_read_as_far_as_they_can_be() {
+    let row = |numbers: &[&str]| ShownConnections::Numbers(numbers.iter().map(|it| (*it).to_owned()).collect());
+    let too_many = format!(r#""phone_numbers":[{}"+1"]"#, r#""+0","#.repeat(2000));
+    for (fields, connections) in [
+        (r#""connection_configs":[]"#, full(&[])),
+        (r#""connection_configs":[],"phone_numbers":["+1"]"#, full(&[])),
+        (r#""connection_configs":null,"phone_numbers":["+2",1,"+1","+2",null,"\n"]"#, row(&["+1", "+2"])),
+        (r#""connection_configs":[{"connection_id":"c"},7,[],null]"#, full(&[("c", &[])])),
+        (r#""connection_configs":[{"connection_id":7,"phone_numbers":["+1"]}]"#, full(&[("", &["+1"])])),
+        (r#""connection_configs":[{"connection_id":"c\n","phone_numbers":"+1"}]"#, full(&[("c", &[])])),
+        (
+            r#""connection_configs":[{"connection_id":"c","phone_numbers":["+1"]},{"connection_id":"c","phone_numbers":["+2"]}]"#,
+            full(&[("c", &["+1", "+2"])]),
+        ),
+        (&too_many, row(&["+0"])),
+    ] {
+        let body = format!(r#"{{"deployment_id":"dep-1",{fields}}}"#);
+        assert_eq!(answer(Call::Get, 200, &body).unwrap().config.connections, connections, "{body}");
+    }
+}
+
+#[test]
+fn a_schedule_that_cannot_be_read_whole_is_none() {
+    let whole = r#"{"start_time":"9:00","end_time":"21:00","allowed_days":["Monday"],"timezone":"Asia/Kolkata"}"#;
+    for (what, with, readable) in [
+        ("UTC", "UTC", true),
+        ("21:00", "21:00:00", true),
+        (r#""Monday""#, "", true),
+        ("9:00", "nine", false),
+        ("Monday", "Caturday", false),
+        (r#""Monday""#, "1", false),
+        (r#"["Monday"]"#, r#""Monday""#, false),
+        ("Asia/Kolkata", " ", false),
+        (r#""21:00""#, "null", false),
+    ] {
+        let body = format!(r#"{{"deployment_id":"dep-1","inbound_config":{}}}"#, whole.replace(what, with));
+        assert_eq!(answer(Call::Get, 200, &body).unwrap().config.schedule.is_some(), readable, "{body}");
+    }
 }
 
 #[test]
@@ -111,17 +171,17 @@ fn a_wrong_type_in_an_optional_field_counts_as_not_told() {
     ] {
         let body = format!(
             r#"{{"name":{value},"app_id":{value},"app_version":{value},"connection_configs":{value},"phone_numbers":{value},
-            "channel_direction":{value},"updated_at":{value},"updated_by":{value},"brand_new":{value},
+            "channel_direction":{value},"updated_at":{value},"updated_by":{value},"brand_new":{value},"description":{value},
+            "inbound_config":{value},
             "deployment_id":"dep-1","status":"paused"}}"#
         );
         let remote = answer(Call::Get, 200, &body).unwrap();
+        let connections = full(&[]);
         let nothing = Remote {
             deployment: Id::new("dep-1").unwrap(),
             state: State::Paused,
-            name: None,
+            config: if value.starts_with('[') { Shown { connections, ..Shown::default() } } else { Shown::default() },
             app_id: None,
-            app_version: None,
-            phone_numbers: vec![],
             channel_direction: None,
             updated_at: None,
             updated_by: None,
@@ -165,7 +225,8 @@ fn a_success_that_is_not_this_line_is_unexpected_and_leaves_a_change_in_doubt() 
         (600, ACTIVE),
         (999, ACTIVE),
     ] {
-        for (call, landed) in [(Call::Get, Landed::No), (Call::SetStatus, Landed::Maybe)] {
+        for (call, landed) in [(Call::Get, Landed::No), (Call::SetStatus, Landed::Maybe), (Call::Update, Landed::Maybe)]
+        {
             let fault = answer(call, status, body).unwrap_err();
             let shown: String = body.chars().take(80).collect();
             assert_eq!((fault.trouble, fault.landed), (Trouble::UnexpectedResponse, landed), "{status} {shown}");
@@ -227,6 +288,7 @@ fn the_http_status_decides_then_the_code() {
         };
         let set = answer(Call::SetStatus, status, &body).unwrap_err();
         assert_eq!((set.trouble, set.landed, set.rejection), (trouble, landed, rejection), "{status} {body}");
+        assert_eq!(answer(Call::Update, status, &body).unwrap_err(), set, "a change is a change: {status} {body}");
         let get = answer(Call::Get, status, &body).unwrap_err();
         assert_eq!((get.trouble, get.landed), (trouble, No), "a read changes nothing: {status} {body}");
     }
@@ -298,7 +360,7 @@ fn texts_of_a_line_are_clean_and_keep_the_key_to_themselves() {
         "c".repeat(1000)
     );
     let remote = answer(Call::Get, 200, &body).unwrap();
-    assert_eq!(remote.name, Some(format!("a b {}", "c".repeat(252))));
+    assert_eq!(remote.config.name, Some(format!("a b {}", "c".repeat(252))));
     assert_eq!((remote.app_id, remote.updated_by, remote.channel_direction), (None, None, None));
 }
 
@@ -363,7 +425,7 @@ fn a_page_counts_every_row_and_reads_those_with_an_id() {
     .unwrap();
     let read: Vec<_> = page.lines.iter().map(|line| (line.deployment.as_str(), line.state)).collect();
     assert_eq!(read, [("dep-1", State::Paused), ("dep-2", State::Unknown)]);
-    assert_eq!(page.lines[0].phone_numbers, ["+911"]);
+    assert_eq!(page.lines[0].phone_numbers(), ["+911"]);
     assert_eq!((page.rows, page.total), (8, Some(3)));
     let untold = read_page(r#"{"items":[],"total":-1}"#).unwrap();
     assert_eq!((untold.rows, untold.total), (0, None));

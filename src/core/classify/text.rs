@@ -5,20 +5,27 @@ use super::Reply;
 /// The most characters of one text that are passed on.
 pub(super) const LONGEST: usize = 256;
 
-/// The text without control and invisible characters, runs of blanks made one, cut to [`LONGEST`] characters. Nothing when
-/// nothing is left or when it gives the key away.
-pub(super) fn clean(text: &str, reply: &Reply<'_>) -> Option<String> {
+/// The text without control and invisible characters, runs of blanks made one: the one form in which texts are shown, and
+/// compared.
+#[must_use]
+pub fn legible(text: &str) -> String {
     let visible: String =
         text.chars().map(|char| if char.is_control() || is_invisible(char) { ' ' } else { char }).collect();
     let words: Vec<&str> = visible.split_whitespace().collect();
-    let text: String = words.join(" ").chars().take(LONGEST).collect();
+    words.join(" ")
+}
+
+/// The text made [`legible`] and cut to [`LONGEST`] characters. Nothing when nothing is left or when it gives the key away.
+pub(super) fn clean(text: &str, reply: &Reply<'_>) -> Option<String> {
+    let text: String = legible(text).chars().take(LONGEST).collect();
     (!text.is_empty() && !(reply.gives_key_away)(&text)).then_some(text)
 }
 
 /// Characters that change how a text looks without being seen: zero width, direction marks, byte order mark, tags.
+/// The two joiners stay: words of Indian languages are written with them.
 const fn is_invisible(char: char) -> bool {
     matches!(char,
-        '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
         | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 

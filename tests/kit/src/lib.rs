@@ -2,8 +2,12 @@
 
 /// What a command said.
 mod answer;
+/// An API server in this process.
+pub mod api_server;
 /// What Argo CD makes of the objects.
 pub mod argo;
+/// The clock of the runtime, in the terms of the standard library.
+pub mod clock;
 /// A real etcd and kube-apiserver.
 pub mod control_plane;
 /// A part of this machine that a test has to itself.
@@ -35,4 +39,4 @@ pub mod simulator;
 /// What the statuses of a namespace claim, and when.
 pub mod watch;
 
-pub use program::{gitops_crds, program};
+pub use program::{gitops_crds, path_from, program};

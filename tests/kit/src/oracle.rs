@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::simulator::{Entry, LineState, What};
 
 /// What the user asked of one object, written down by the test when it sent it.
@@ -61,6 +63,35 @@ pub struct Claim {
     pub ready: Ready,
     /// `status.remote.state`.
     pub state: Option<String>,
+}
+
+impl Claim {
+    /// What an object says that was seen at `at`.
+    #[must_use]
+    pub fn of(object: &Value, at: Instant) -> Self {
+        let (meta, status) = (&object["metadata"], &object["status"]);
+        let conditions = status["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let ready = conditions.iter().find(|condition| condition["type"] == "Ready");
+        Self {
+            at,
+            uid: meta["uid"].as_str().unwrap_or_default().to_owned(),
+            generation: meta["generation"].as_i64().unwrap_or_default(),
+            observed_generation: status["observedGeneration"].as_i64(),
+            ready: match ready.and_then(|condition| condition["status"].as_str()) {
+                Some("True") => Ready::True,
+                Some("False") => Ready::False,
+                Some("Unknown") => Ready::Unknown,
+                _ => Ready::Absent,
+            },
+            state: status["remote"]["state"].as_str().map(str::to_owned),
+        }
+    }
+
+    /// The last of an object that is gone since `at`.
+    #[must_use]
+    pub fn gone(self, at: Instant) -> Self {
+        Self { at, ready: Ready::Gone, ..self }
+    }
 }
 
 /// The status of the condition Ready.

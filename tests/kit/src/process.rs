@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::{kill, killpg};
+use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -175,6 +176,15 @@ impl Process {
     /// The most that its resident memory ever was, in KiB, from `/proc`. Fails when it has ended.
     pub fn peak_rss_kib(&self) -> Result<u64> {
         self.memory_kib("VmHWM")
+    }
+
+    /// The processor time that it has used since its start, in user and system mode, by all its threads.
+    ///
+    /// Fails when it has ended, or where the system has no such clock.
+    pub fn cpu_time(&self) -> Result<Duration> {
+        let tried = format!("the processor time of {}", self.name);
+        let clock = clock_getcpuclockid(self.group()).because(&tried)?;
+        Ok(clock.now().because(&tried)?.into())
     }
 
     fn memory_kib(&self, field: &str) -> Result<u64> {

@@ -19,15 +19,20 @@ pub async fn gitops_crds() -> Result<PathBuf> {
     tool("gitops-crds", &[]).await
 }
 
-/// The path that a script of `tools/` prints.
 async fn tool(name: &str, args: &[&str]) -> Result<PathBuf> {
-    let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools").join(name);
-    let mut command = Command::new(&tool);
+    path_from(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tools").join(name), args).await
+}
+
+/// The path that a script prints. What else it says goes to the terminal.
+///
+/// Fails when the script does; it has said why on the terminal then.
+pub async fn path_from(script: &Path, args: &[&str]) -> Result<PathBuf> {
+    let mut command = Command::new(script);
     let output =
-        command.args(args).stdin(Stdio::null()).stderr(Stdio::inherit()).output().await.because(tool.display())?;
+        command.args(args).stdin(Stdio::null()).stderr(Stdio::inherit()).output().await.because(script.display())?;
     if !output.status.success() {
-        let args = args.join(" ");
-        return Err(Error::new(format!("tools/{name} {args} ended with {}: it says why above", output.status)));
+        let (name, args) = (script.file_name().unwrap_or_default().display(), args.join(" "));
+        return Err(Error::new(format!("{name} {args} ended with {}: it says why above", output.status)));
     }
     Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim_end()))
 }

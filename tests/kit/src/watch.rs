@@ -2,16 +2,18 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::StreamExt;
+use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::watcher;
-use kube::{Client, ResourceExt};
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::oracle::{Claim, Ready};
+use crate::clock::now;
+use crate::oracle::Claim;
 
 /// How long after an error the watch tries again.
 const RETRY: Duration = Duration::from_millis(100);
@@ -94,7 +96,7 @@ impl Seen {
         for uid in uids.into_iter().filter(|uid| !listed.contains(uid)) {
             let last = self.claims().iter().rfind(|claim| claim.uid == uid).cloned();
             if let Some(last) = last {
-                self.add(gone(last));
+                self.add(last.gone(now()));
             }
         }
     }
@@ -127,7 +129,7 @@ async fn record(objects: Api<DynamicObject>, seen: Arc<Seen>) {
     while let Some(event) = events.next().await {
         match event {
             Ok(watcher::Event::Apply(object)) => seen.add(claim(&object)),
-            Ok(watcher::Event::Delete(object)) => seen.add(gone(claim(&object))),
+            Ok(watcher::Event::Delete(object)) => seen.add(claim(&object).gone(now())),
             Ok(watcher::Event::Init) => listed.clear(),
             Ok(watcher::Event::InitApply(object)) => {
                 let claim = claim(&object);
@@ -141,33 +143,15 @@ async fn record(objects: Api<DynamicObject>, seen: Arc<Seen>) {
     }
 }
 
-fn gone(last: Claim) -> Claim {
-    Claim { at: Instant::now(), ready: Ready::Gone, ..last }
-}
-
 fn claim(object: &DynamicObject) -> Claim {
-    let status = &object.data["status"];
-    let conditions = status["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let ready = conditions.iter().find(|condition| condition["type"] == "Ready");
-    Claim {
-        at: Instant::now(),
-        uid: object.uid().unwrap_or_default(),
-        generation: object.metadata.generation.unwrap_or_default(),
-        observed_generation: status["observedGeneration"].as_i64(),
-        ready: match ready.and_then(|condition| condition["status"].as_str()) {
-            Some("True") => Ready::True,
-            Some("False") => Ready::False,
-            Some("Unknown") => Ready::Unknown,
-            _ => Ready::Absent,
-        },
-        state: status["remote"]["state"].as_str().map(str::to_owned),
-    }
+    Claim::of(&json!(object), now())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use crate::oracle::Ready;
+    use serde_json::Value;
 
     fn object(uid: &str, generation: i64, status: &Value) -> DynamicObject {
         serde_json::from_value(json!({

@@ -503,6 +503,7 @@ async fn the_history_tells_the_story_in_order() {
             What::Applied { line, from, to, .. } => format!("{line} {from:?} to {to:?}"),
             What::Replied { status, .. } => format!("replied {status}"),
             What::NoReply { closed_by, .. } => format!("closed by {closed_by:?}"),
+            What::Configured { line, changed, .. } => format!("{line} has another {}", changed.join(", ")),
             What::Dashboard { line, who, to, .. } => format!("{who} set {line} to {to:?}"),
             What::Key { name, .. } => format!("key {name}"),
             What::Stray { method, path } => format!("stray {method} {path}"),
@@ -663,4 +664,36 @@ async fn the_binary_runs_on_its_own() {
         let text = String::from_utf8(refused.stderr).unwrap();
         assert!(!refused.status.success() && text.contains(named), "{arguments:?}: {text}");
     }
+}
+
+#[tokio::test]
+async fn a_change_of_the_configuration_is_told_field_by_field() {
+    let remote = Remote::start().await;
+    let patch = |version: i64| json!({"app_version": version, "description": format!("version {version}")});
+    let part = |fields: &[&'static str], then| Effect::Part { fields: fields.to_vec(), then };
+    let before = remote.simulator.history().len();
+    assert_eq!(remote.send("PATCH", "/dep-a", &patch(2)).await.0, 200);
+    assert_eq!(remote.send("PATCH", "/dep-a", &patch(2)).await.0, 200);
+    for (effect, sees) in [(part(&["description"], Then::Reply), 200), (part(&[], Then::Reply), 200)] {
+        remote.simulator.inject(Fault::on(Route::Update, effect).once());
+        let (status, body) = remote.send("PATCH", "/dep-a", &patch(3)).await;
+        assert_eq!((status, &body["app_version"]), (sees, &json!(3)), "the reply claims all of it");
+    }
+    remote.simulator.configure_from_dashboard("dep-a", "meera", |line| line.app_version = 9);
+    let told: Vec<String> = remote.simulator.history()[before..]
+        .iter()
+        .filter_map(|entry| match &entry.what {
+            What::Configured { call, state, changed, after, .. } => {
+                let by = call.map_or("the dashboard", |_| "a call");
+                Some(format!("{state:?}: {} by {by}, then version {}", changed.join(" "), after.app_version))
+            }
+            _ => None,
+        })
+        .collect();
+    let expected = [
+        "Active: description app_version by a call, then version 2",
+        "Active: description by a call, then version 2",
+        "Active: app_version by the dashboard, then version 9",
+    ];
+    assert_eq!(told, expected);
 }

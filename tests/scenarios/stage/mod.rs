@@ -5,6 +5,7 @@ mod operator;
 mod readers;
 mod recorder;
 pub mod rights;
+mod rollouts;
 mod rules;
 
 use std::collections::BTreeMap;
@@ -24,7 +25,7 @@ use kube::{Client, ResourceExt};
 use sarvam_testkit::control_plane::{ControlPlane, Options};
 use sarvam_testkit::kubectl::Kubectl;
 use sarvam_testkit::oracle::{Asks, Edit, Verdict, judge};
-use sarvam_testkit::simulator::{Action, Arrival, Config, Line, LineState, Route, Simulator, What};
+use sarvam_testkit::simulator::{Action, Arrival, Config, Entry, Line, LineState, Route, Simulator, What};
 use sarvam_testkit::watch::Watch;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -159,6 +160,8 @@ pub struct Stage {
     watch: Watch,
     recorder: Recorder,
     edits: Mutex<Vec<Edit>>,
+    /// The spec of each edit, in the same order.
+    specs: Mutex<Vec<Value>>,
     objects: Mutex<BTreeMap<String, Known>>,
     operators: Mutex<Vec<Arc<Operator>>>,
     /// Everything that must never be seen again, the first key first.
@@ -221,6 +224,7 @@ impl Stage {
             plane,
             client,
             edits: Mutex::default(),
+            specs: Mutex::default(),
             objects: Mutex::default(),
             operators: Mutex::default(),
             secrets: Mutex::default(),
@@ -317,10 +321,15 @@ impl Stage {
 
     /// Makes the Secret, or changes it, to hold these entries and no others.
     pub async fn put_secret_data(&self, data: BTreeMap<String, ByteString>) {
+        self.apply_secret("scenario", data).await;
+    }
+
+    /// What other managers put into the Secret stays there.
+    async fn apply_secret(&self, manager: &str, data: BTreeMap<String, ByteString>) {
         lock(&self.secrets).extend(data.values().map(|bytes| bytes.0.clone()));
         let metadata = ObjectMeta { name: Some(SECRET.to_owned()), ..ObjectMeta::default() };
         let secret = Secret { metadata, data: Some(data), ..Secret::default() };
-        let params = PatchParams::apply("scenario").force();
+        let params = PatchParams::apply(manager).force();
         self.secret_api().patch(SECRET, &params, &Patch::Apply(&secret)).await.unwrap();
     }
 
@@ -341,16 +350,18 @@ impl Stage {
 
     /// Creates the Workspace object.
     pub async fn create_workspace(&self) {
-        self.create_workspace_of(WORKSPACE, WORKSPACE_ID).await;
+        self.create_workspace_of(WORKSPACE, WORKSPACE_ID, SECRET_KEY).await;
     }
 
-    /// Creates a Workspace object for another remote workspace of the same id, where the first key is good too.
-    pub async fn another_workspace(&self, name: &str) {
-        self.remote.add_key(ORG, name, "first", &self.first_key());
-        self.create_workspace_of(name, name).await;
+    /// Creates a Workspace object for another remote workspace of the same id, and puts a good key to it into the Secret, under
+    /// that name too.
+    pub async fn another_workspace(&self, name: &str, key: &str) {
+        self.remote.add_key(ORG, name, name, key);
+        self.apply_secret(name, [(name.to_owned(), ByteString(key.as_bytes().to_vec()))].into()).await;
+        self.create_workspace_of(name, name, name).await;
     }
 
-    async fn create_workspace_of(&self, name: &str, id: &str) {
+    async fn create_workspace_of(&self, name: &str, id: &str, secret_key: &str) {
         let workspace = json!({
             "apiVersion": "agents.sarvam.ai/v1alpha1",
             "kind": "Workspace",
@@ -358,7 +369,7 @@ impl Stage {
             "spec": {
                 "orgID": ORG,
                 "workspaceID": id,
-                "apiKeySecretRef": {"name": SECRET, "key": SECRET_KEY},
+                "apiKeySecretRef": {"name": SECRET, "key": secret_key},
                 "syncInterval": self.sync_interval,
                 "requestsPerSecond": 200,
             },
@@ -423,6 +434,7 @@ impl Stage {
         let at = Instant::now();
         self.api(Kind::Deployment).delete(name, &DeleteParams::default()).await.unwrap();
         lock(&self.edits).push(Edit { at, uid, generation, line, asks: Asks::Nothing });
+        lock(&self.specs).push(Value::Null);
         lock(&self.objects).remove(name);
         let left = self.api(Kind::Deployment).get_opt(name).await.unwrap();
         assert!(left.is_none(), "{name} is still there after its deletion: {left:?}");
@@ -443,6 +455,7 @@ impl Stage {
         let line = spec["deploymentID"].as_str().expect("a required field").to_owned();
         let asks = if spec["paused"] == json!(true) { Asks::Paused } else { Asks::Active };
         lock(&self.edits).push(Edit { at, uid: uid.clone(), generation, line: line.clone(), asks });
+        lock(&self.specs).push(spec.clone());
         lock(&self.objects).insert(name.to_owned(), Known { uid, generation, line });
     }
 
@@ -458,6 +471,16 @@ impl Stage {
     /// The Workspace object as it is now at the API server.
     pub async fn workspace(&self) -> Value {
         serde_json::to_value(self.api(Kind::Workspace).get(WORKSPACE).await.unwrap()).unwrap()
+    }
+
+    /// The `resourceVersion` of every object of both kinds: it changes with each write.
+    pub async fn versions(&self) -> Vec<Option<String>> {
+        let mut versions = vec![];
+        for kind in [Kind::Workspace, Kind::Deployment] {
+            let objects = self.api(kind).list(&ListParams::default()).await.unwrap();
+            versions.extend(objects.into_iter().map(|object| object.metadata.resource_version));
+        }
+        versions
     }
 
     /// Every event of the namespace, as JSON.
@@ -509,13 +532,15 @@ impl Stage {
         self.recorder.of(Kind::Workspace, WORKSPACE).iter().map(verdict).collect()
     }
 
-    /// Waits until a Deployment object is Ready at its newest edit, and returns it. Its line is as asked then.
+    /// Waits until a Deployment object is Ready at its newest edit, and returns it. Its line is as asked then, and configured so.
     pub async fn ready(&self, name: &str) -> Value {
         let object = self.until(name, "Ready", |object| verdict(object).starts_with("True ")).await;
         let asked = if object["spec"]["paused"] == json!(true) { LineState::Paused } else { LineState::Active };
         let line = self.known(name).line;
         let state = self.remote.line(&line).map(|line| line.status);
         assert_eq!(state, Some(asked), "{name} is Ready, and its line {line} is not as asked");
+        let differs = self.remote.line(&line).map(|line| rollouts::differs(&object["spec"], &line));
+        assert_eq!(differs, Some(vec![]), "{name} is Ready, and its line {line} is not configured as asked");
         object
     }
 
@@ -535,18 +560,27 @@ impl Stage {
         self.remote.wait_until(LIMIT, |remote| remote.line(id).is_some_and(so)).await.unwrap();
     }
 
-    /// Waits until the operator has read the remote this many times more.
-    pub async fn looks(&self, times: usize) {
-        let reads = |calls: &dyn Fn(Route) -> usize| calls(Route::Get) + calls(Route::List);
-        let enough = reads(&|route| self.remote.calls(route)) + times;
-        let seen = self.remote.wait_until(LIMIT, |remote| reads(&|route| remote.calls(route)) >= enough);
-        seen.await.unwrap();
+    /// Waits until this many pages of the usual workspace's list have been asked for since, and the one after them. A page
+    /// shows up to a hundred lines, which are all that most scenarios have: so every line has been looked at so often.
+    pub async fn looks(&self, pages: usize) {
+        let is_page = |call: &Arrival| call.route == Route::List && call.workspace == WORKSPACE_ID;
+        let asked = |history: &[Entry]| {
+            history.iter().filter(|entry| matches!(&entry.what, What::Arrived(call) if is_page(call))).count()
+        };
+        let enough = asked(&self.remote.history()) + pages + 1;
+        self.remote.wait_until(LIMIT, |remote| asked(remote.history()) >= enough).await.unwrap();
     }
 
     /// Every status call for a line, in the order in which they came.
     pub fn puts(&self, line: &str) -> Vec<Option<Action>> {
         let calls = self.arrivals(Route::Status).into_iter();
         calls.filter(|call| call.line.as_deref() == Some(line)).map(|call| call.action).collect()
+    }
+
+    /// The body of every PATCH of a line, in the order in which they came.
+    pub fn patches(&self, line: &str) -> Vec<Value> {
+        let calls = self.arrivals(Route::Update).into_iter().filter(|call| call.line.as_deref() == Some(line));
+        calls.map(|call| serde_json::from_str(&call.body).unwrap()).collect()
     }
 
     /// Every call on a route, in the order in which they came.
@@ -569,6 +603,7 @@ impl Stage {
     async fn judge(&self) {
         let verdict = self.verdict();
         assert!(verdict.lie.0.is_empty(), "a status claimed what was not so\n{verdict}");
+        rollouts::check(&lock(&self.edits), &lock(&self.specs), &self.watch.claims(), &self.remote.history());
 
         let operators = lock(&self.operators).clone();
         let mut told = vec![];

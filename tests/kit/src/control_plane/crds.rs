@@ -18,17 +18,11 @@ const POLL: Duration = Duration::from_millis(50);
 pub async fn apply(client: &Client, folder: &Path) -> Result<()> {
     let api = Api::<CustomResourceDefinition>::all(client.clone());
     let mut names = Vec::new();
-    for path in files(folder)? {
-        let tried = path.display();
-        let text = std::fs::read_to_string(&path).because(&tried)?;
-        // As a plain value, so that the API server sees what the file says and not what a typed copy of it keeps.
-        let documents: Vec<Value> = serde_saphyr::from_multiple(&text).because(&tried)?;
-        for crd in documents {
-            let name = crd["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-            let params = PatchParams::apply("sarvam-testkit").force().validation_strict();
-            api.patch(&name, &params, &Patch::Apply(&crd)).await.because(&tried)?;
-            names.push(name);
-        }
+    for crd in read(folder)? {
+        let name = crd["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let params = PatchParams::apply("sarvam-testkit").force().validation_strict();
+        api.patch(&name, &params, &Patch::Apply(&crd)).await.because(&name)?;
+        names.push(name);
     }
     let served = async {
         for name in &names {
@@ -42,6 +36,19 @@ pub async fn apply(client: &Client, folder: &Path) -> Result<()> {
     timeout(SERVED_LIMIT, served)
         .await
         .unwrap_or_else(|_| Err(Error::new(format!("{} were not all served after {SERVED_LIMIT:?}", names.join(", ")))))
+}
+
+/// The CRDs of every YAML file of a folder, as plain values: the API server shall see what a file says and not what a typed copy of it
+/// keeps.
+pub fn read(folder: &Path) -> Result<Vec<Value>> {
+    let mut crds = Vec::new();
+    for path in files(folder)? {
+        let tried = path.display();
+        let text = std::fs::read_to_string(&path).because(&tried)?;
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&text).because(&tried)?;
+        crds.extend(documents);
+    }
+    Ok(crds)
 }
 
 /// The YAML files of a folder in the order of their names; an error when there are none.

@@ -1,7 +1,7 @@
 /// What service accounts asked the API server.
 pub mod audit;
 mod certificates;
-mod crds;
+pub(crate) mod crds;
 mod kubeconfig;
 mod server;
 

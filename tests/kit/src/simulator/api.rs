@@ -1,6 +1,6 @@
 //! The API's own answers: what each call replies, and what it changes.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
@@ -27,6 +27,14 @@ pub(super) struct Effect {
     pub by: String,
 }
 
+impl Effect {
+    /// What is left of an update when only these fields are done, in the remote's words; of another change nothing.
+    pub(super) fn only(self, fields: &[&str]) -> Option<Self> {
+        let Change::Update(patch) = self.change else { return None };
+        Some(Self { change: Change::Update(patch.only(fields)?), ..self })
+    }
+}
+
 impl From<Reply> for Decision {
     fn from(reply: Reply) -> Self {
         Self { reply, effect: None }
@@ -41,7 +49,7 @@ pub(super) fn decide(state: &mut State, call: &Call, root: &str) -> Decision {
         return Reply::error(switches, switches.bad_key, code, "Invalid or missing API key").into();
     };
     if let Err(wait) = state.take_token() {
-        return too_many(&state.switches, wait).into();
+        return too_many(state, wait).into();
     }
     let asked = Asked { state, switches: &state.switches, call, by: format!("api-key:{key}"), root };
     match call.route {
@@ -92,12 +100,7 @@ impl Asked<'_> {
         if line.status == to && self.switches.same_state == Answer::Refused {
             return self.refused("the deployment is in that state already");
         }
-        let change = Change::Status(to);
-        let mut decision = self.changed(200, change, line);
-        if self.switches.reply_shows_old_state {
-            decision.reply = Reply::json(200, &self.object(line));
-        }
-        decision
+        self.changed(Change::Status(to), line)
     }
 
     fn update(&self, line: &Line) -> Decision {
@@ -114,7 +117,7 @@ impl Asked<'_> {
         if let Some(clash) = self.clash(&patch, Some(&line.deployment_id)) {
             return clash;
         }
-        self.changed(200, Change::Update(patch), line)
+        self.changed(Change::Update(patch), line)
     }
 
     fn delete(&self, line: &Line) -> Decision {
@@ -132,7 +135,7 @@ impl Asked<'_> {
         if let Some(clash) = self.clash(&patch, None) {
             return clash;
         }
-        let mut line = Line::new(new_id(self.call.id));
+        let mut line = Line::new(new_id(self.state.wall(), self.call.id));
         line.created_by.clone_from(&self.by);
         line.connection_configs.clear();
         patch.write(&mut line, self.switches);
@@ -221,12 +224,12 @@ impl Asked<'_> {
         None
     }
 
-    /// A reply that shows the line as it is after the change.
-    fn changed(&self, status: u16, change: Change, line: &Line) -> Decision {
-        let after = change.on(Some(line), &self.by, self.switches);
-        let shown = after.as_ref().unwrap_or(line);
+    /// A reply that shows the line as it is after the change, or before it where the switches say so.
+    fn changed(&self, change: Change, line: &Line) -> Decision {
+        let after = change.on(Some(line), &self.by, self.switches, self.state.wall());
+        let after = after.filter(|_| !self.switches.reply_shows_old_state);
         Decision {
-            reply: Reply::json(status, &self.object(shown)),
+            reply: Reply::json(200, &self.object(after.as_ref().unwrap_or(line))),
             effect: Some(self.effect(change, &line.deployment_id)),
         }
     }
@@ -273,28 +276,27 @@ fn deleted() -> Reply {
     Reply::json(200, &json!({"message": "Deployment deleted"}))
 }
 
-fn too_many(switches: &Switches, wait: Duration) -> Reply {
+fn too_many(state: &State, wait: Duration) -> Reply {
+    let switches = &state.switches;
     let code = "rate_limit_exceeded_error";
     let mut reply = Reply::error(switches, 429, code, "Too many requests");
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     let retry_after = match switches.rate_limit.map(|limit| limit.retry_after) {
         None | Some(RetryAfter::Absent) => None,
         Some(RetryAfter::Seconds) => Some(seconds.to_string()),
-        Some(RetryAfter::Date) => http_date(seconds + 1),
+        Some(RetryAfter::Date) => http_date(state.wall(), seconds + 1),
     };
     reply.headers.extend(retry_after.map(|value| ("retry-after".to_owned(), value)));
     reply
 }
 
-/// The HTTP date that many seconds from now; `None` beyond the calendar.
-fn http_date(seconds: u64) -> Option<String> {
-    let at = SystemTime::now().checked_add(Duration::from_secs(seconds))?;
-    let at = Timestamp::try_from(at).ok()?;
+/// The HTTP date that many seconds after `wall`; `None` beyond the calendar.
+fn http_date(wall: Timestamp, seconds: u64) -> Option<String> {
+    let at = wall.checked_add(Duration::from_secs(seconds)).ok()?;
     DateTimePrinter::new().timestamp_to_rfc9110_string(&at).ok()
 }
 
 /// An id in the remote's style that no other call gets.
-fn new_id(call: u64) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    format!("dep-{:08x}{call:x}", now.subsec_nanos())
+fn new_id(wall: Timestamp, call: u64) -> String {
+    format!("dep-{:08x}{call:x}", wall.subsec_nanosecond())
 }

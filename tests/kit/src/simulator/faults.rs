@@ -77,6 +77,14 @@ pub enum Effect {
         /// What the client sees.
         then: Then,
     },
+    /// Of an update these fields alone are done, in the remote's words; of another call nothing. The reply tells of all.
+    /// No field is a call that is accepted and never applied.
+    Part {
+        /// What is done.
+        fields: Vec<&'static str>,
+        /// What the client sees.
+        then: Then,
+    },
     /// Done; the reply is damaged on its way.
     Corrupt(Corruption),
     /// Answered with this status and `Location`; nothing is done.

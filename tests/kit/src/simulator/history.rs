@@ -5,7 +5,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use super::call::Route;
-use super::line::{Action, LineState};
+use super::line::{Action, Line, LineState};
 
 /// Number of a call, from 1, in the order of arrival.
 pub type CallId = u64;
@@ -34,7 +34,7 @@ pub enum What {
         line: String,
         /// Its state before.
         from: Option<LineState>,
-        /// Its state after; equal to `from` for an update of the configuration.
+        /// Its state after; equal to `from` for an update of the configuration, of which [`What::Configured`] tells.
         to: Option<LineState>,
     },
     /// A reply was handed to the connection.
@@ -50,6 +50,21 @@ pub enum What {
         call: CallId,
         /// Who closed it.
         closed_by: ClosedBy,
+    },
+    /// What comes before this one changed the line's configuration, all or a part of it.
+    Configured {
+        /// The line.
+        line: String,
+        /// The call; `None` is somebody at the dashboard.
+        call: Option<CallId>,
+        /// Its state, which stays.
+        state: LineState,
+        /// The fields that changed, in the remote's words.
+        changed: Vec<&'static str>,
+        /// The line before it.
+        before: Box<Line>,
+        /// The line after it.
+        after: Box<Line>,
     },
     /// Something outside the API changed a line: a person at the dashboard, or the test's own setting up.
     Dashboard {

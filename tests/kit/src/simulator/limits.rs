@@ -27,6 +27,20 @@ pub(super) struct Patch {
 }
 
 impl Patch {
+    /// The same, less every field but these, in the remote's words; `None` where nothing is left.
+    pub(super) fn only(self, fields: &[&str]) -> Option<Self> {
+        let has = |field: &str| fields.contains(&field);
+        let part = Self {
+            name: self.name.filter(|_| has("name")),
+            description: self.description.filter(|_| has("description")),
+            app_id: self.app_id.filter(|_| has("app_id")),
+            app_version: self.app_version.filter(|_| has("app_version")),
+            connection_configs: self.connection_configs.filter(|_| has("connection_configs")),
+            inbound_config: self.inbound_config.filter(|_| has("inbound_config")),
+        };
+        (part != Self::default()).then_some(part)
+    }
+
     /// Writes the fields that are there.
     pub(super) fn write(self, line: &mut Line, switches: &Switches) {
         let merge = switches.lists == Lists::Merge;

@@ -114,7 +114,7 @@ impl Line {
         }
     }
 
-    /// The `n`th line, from 0, of those to show: an active line with a number, named for what people call it for. The first five are
+    /// The `n`th line, from 0, of those to show: an active line with a number, named for what people call it for. The first six are
     /// the lines that `examples/` asks for.
     #[must_use]
     pub fn example(n: usize) -> Self {
@@ -147,6 +147,20 @@ impl Line {
     pub fn paused(mut self) -> Self {
         self.status = LineState::Paused;
         self
+    }
+
+    /// The fields of the configuration in which two lines differ, in the remote's words.
+    pub(super) fn differs(&self, other: &Self) -> Vec<&'static str> {
+        [
+            ("name", self.name != other.name),
+            ("description", self.description != other.description),
+            ("app_version", self.app_version != other.app_version),
+            ("connection_configs", self.connection_configs != other.connection_configs),
+            ("inbound_config", self.inbound_config != other.inbound_config),
+        ]
+        .into_iter()
+        .filter_map(|(field, differs)| differs.then_some(field))
+        .collect()
     }
 
     /// Every phone number of every connection, in order.

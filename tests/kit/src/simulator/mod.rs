@@ -42,6 +42,10 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
+use http_body_util::BodyExt;
+use hyper::body::Bytes;
+use hyper::{Request, Response};
+use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -80,6 +84,12 @@ impl Default for Config {
 /// their way.
 pub struct Simulator {
     shared: Arc<serve::Shared>,
+    /// `None` where it is called in this process only.
+    port: Option<Port>,
+}
+
+/// What listens.
+struct Port {
     ca_pem: Option<String>,
     listening: watch::Sender<bool>,
     listens: watch::Receiver<bool>,
@@ -111,12 +121,34 @@ impl Simulator {
         let listener = TcpListener::bind(config.listen).await?;
         let scheme = if acceptor.is_some() { "https" } else { "http" };
         let root = format!("{scheme}://{}", listener.local_addr()?);
-        let shared = Arc::new(serve::Shared::new(State::new(config.switches), root));
+        let shared = Arc::new(serve::Shared::new(State::new(config.switches, Timestamp::now()), root));
         let listening = watch::Sender::new(true);
         let (report, listens) = watch::channel(true);
         let gate = serve::Gate { wanted: listening.subscribe(), report };
         let serving = tokio::spawn(serve::run(listener, acceptor, Arc::clone(&shared), gate));
-        Ok(Self { shared, ca_pem, listening, listens, serving })
+        Ok(Self { shared, port: Some(Port { ca_pem, listening, listens, serving }) })
+    }
+
+    /// One that opens no port and is reached by [`call`](Self::call). Its time is the runtime's, also where that is paused, and its
+    /// wall shows `wall` now.
+    #[must_use]
+    pub fn in_process(switches: Switches, wall: Timestamp) -> Self {
+        let shared = serve::Shared::new(State::new(switches, wall), "http://127.0.0.1".to_owned());
+        Self { shared: Arc::new(shared), port: None }
+    }
+
+    /// Answers a request as if it had come over a connection; dropping the future is a client that goes.
+    ///
+    /// # Errors
+    /// The connection would have been closed: `None` before a reply, else after its head.
+    pub async fn call(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Option<Response<()>>> {
+        let (head, body) = request.into_parts();
+        let response = serve::handle(&head, &body, Arc::clone(&self.shared), pace::Pace::default()).await;
+        let (head, body) = response.map_err(|_| None)?.into_parts();
+        match body.collect().await {
+            Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),
+            Err(_) => Err(Some(Response::from_parts(head, ()))),
+        }
     }
 
     /// The base URL that the operator gets, the API's path included.
@@ -134,7 +166,7 @@ impl Simulator {
     /// The certificate of the simulator's own authority; `None` without TLS.
     #[must_use]
     pub fn ca_pem(&self) -> Option<&str> {
-        self.ca_pem.as_deref()
+        self.port.as_ref()?.ca_pem.as_deref()
     }
 
     /// Makes a key valid in a workspace. The history tells it by `name`.
@@ -174,6 +206,15 @@ impl Simulator {
         assert!(there, "there is no line {deployment_id}");
     }
 
+    /// What `who` does at the dashboard: the configuration, `updated_by` and `updated_at` change at once; the state stays.
+    ///
+    /// # Panics
+    /// When there is no such line.
+    pub fn configure_from_dashboard(&self, deployment_id: &str, who: &str, change: impl FnOnce(&mut Line)) {
+        let there = self.state().configure(deployment_id, who, change);
+        assert!(there, "there is no line {deployment_id}");
+    }
+
     /// What `who` does at the dashboard: the line is deleted.
     ///
     /// # Panics
@@ -201,10 +242,13 @@ impl Simulator {
     /// Closes the port and every connection, or opens the same port again. Changes on their way still land.
     ///
     /// # Errors
-    /// The port was taken by another process in the meantime.
+    /// The port was taken by another process in the meantime, or there never was one.
     pub async fn set_listening(&self, listening: bool) -> io::Result<()> {
-        self.listening.send_replace(listening);
-        let mut listens = self.listens.clone();
+        let none =
+            || io::Error::new(io::ErrorKind::Unsupported, "this simulator is called in its process: it has no port");
+        let port = self.port.as_ref().ok_or_else(none)?;
+        port.listening.send_replace(listening);
+        let mut listens = port.listens.clone();
         match listens.wait_for(|now| *now == listening).await {
             Ok(_) => Ok(()),
             Err(_) => Err(io::Error::new(
@@ -252,7 +296,9 @@ impl Simulator {
 
 impl Drop for Simulator {
     fn drop(&mut self) {
-        self.serving.abort();
+        if let Some(port) = &self.port {
+            port.serving.abort();
+        }
         self.shared.stop();
     }
 }

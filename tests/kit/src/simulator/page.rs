@@ -120,6 +120,7 @@ fn snapshot(state: &State) -> Value {
                 "org": org,
                 "workspace": workspace,
                 "status": line.status,
+                "version": line.app_version,
                 "phone_numbers": line.phone_numbers(),
                 "by": set.by,
                 "since": millis(set.at),
@@ -127,7 +128,7 @@ fn snapshot(state: &State) -> Value {
         })
         .collect();
     json!({
-        "now": millis(Timestamp::now()),
+        "now": millis(state.wall()),
         "lines": lines,
         "keys": state.key_names(),
         "happenings": happenings(state.history()),
@@ -159,6 +160,12 @@ fn happenings(history: &[Entry]) -> Vec<Value> {
             What::Applied { call, .. } => {
                 landed.insert(*call, entry.wall);
                 continue;
+            }
+            // A call tells of itself.
+            What::Configured { call: Some(_), .. } => continue,
+            What::Configured { call: None, line, changed, after, .. } => {
+                let who = after.updated_by.as_deref().unwrap_or_default();
+                json!({"kind": "dashboard", "what": format!("Changed {}", changed.join(", ")), "line": line, "by": who})
             }
             What::Arrived(arrival) => {
                 let (outcome, ended) = ends.remove(&arrival.call).unzip();

@@ -9,6 +9,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -144,7 +145,6 @@ async fn connection(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, sh
 /// Answers one request; the error is a connection that closes without a reply.
 async fn respond(request: Request<Incoming>, shared: Arc<Shared>, pace: Pace) -> Result<Response<Body>, Cut> {
     let (head, body) = request.into_parts();
-    let path = head.uri.path();
     let body = match Limited::new(body, LONGEST_BODY).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<http_body_util::LengthLimitError>() => {
@@ -153,7 +153,13 @@ async fn respond(request: Request<Incoming>, shared: Arc<Shared>, pace: Pace) ->
         }
         Err(error) => return Err(error),
     };
-    if let Some(reply) = page::answer(&shared, &head.method, path, &head.headers, &body) {
+    handle(&head, &body, shared, pace).await
+}
+
+/// Answers one request that came in whole.
+pub(super) async fn handle(head: &Parts, body: &[u8], shared: Arc<Shared>, pace: Pace) -> Result<Response<Body>, Cut> {
+    let path = head.uri.path();
+    if let Some(reply) = page::answer(&shared, &head.method, path, &head.headers, body) {
         return Ok(reply.response());
     }
     let target = path.strip_prefix(BASE_PATH).map(|path| call::target(&head.method, path));
@@ -190,6 +196,16 @@ enum Ending {
     Corrupted(Reply, Corruption),
     Drop,
     Hang,
+}
+
+impl Then {
+    fn ending(self, reply: Reply) -> Ending {
+        match self {
+            Self::Reply => Ending::Reply(reply),
+            Self::Drop => Ending::Drop,
+            Self::Hang => Ending::Hang,
+        }
+    }
 }
 
 /// Answers a call of the API. The work is a task of its own: a client that goes doesn't stop it.
@@ -234,12 +250,12 @@ async fn work(shared: &Arc<Shared>, call: Call, fault: Option<Effect>) -> Ending
         Effect::Drop => Ending::Drop,
         Effect::Apply { after, then } => {
             let decision = api::decide(&mut shared.state(), &call, &shared.root);
-            let reply = apply(shared, &call, decision, after);
-            match then {
-                Then::Reply => Ending::Reply(reply),
-                Then::Drop => Ending::Drop,
-                Then::Hang => Ending::Hang,
-            }
+            then.ending(apply(shared, &call, decision, after))
+        }
+        Effect::Part { fields, then } => {
+            let mut decision = api::decide(&mut shared.state(), &call, &shared.root);
+            decision.effect = decision.effect.and_then(|effect| effect.only(&fields));
+            then.ending(apply(shared, &call, decision, Duration::ZERO))
         }
         Effect::Corrupt(corruption) => Ending::Corrupted(carry_out(shared, &call), corruption),
         Effect::Redirect { status, location } => {
@@ -259,7 +275,8 @@ async fn work(shared: &Arc<Shared>, call: Call, fault: Option<Effect>) -> Ending
 fn carry_out(shared: &Arc<Shared>, call: &Call) -> Reply {
     let mut state = shared.state();
     let decision = api::decide(&mut state, call, &shared.root);
-    let after = if call.route == Route::Status { state.switches.apply_after } else { Duration::ZERO };
+    let late = matches!(call.route, Route::Status | Route::Update);
+    let after = if late { state.switches.apply_after } else { Duration::ZERO };
     drop(state);
     apply(shared, call, decision, after)
 }

@@ -12,6 +12,7 @@ use super::history::{Arrival, CallId, Entry, What};
 use super::limits::Patch;
 use super::line::{Line, LineState};
 use super::switches::{RateLimit, Switches, UpdatedAt};
+use crate::clock::{Wall, now};
 
 /// How long old versions of a line are kept for reads that lag.
 const LONGEST_LAG: Duration = Duration::from_mins(1);
@@ -20,6 +21,7 @@ const LONGEST_LAG: Duration = Duration::from_mins(1);
 pub struct State {
     pub(super) switches: Switches,
     pub(super) faults: Faults,
+    wall: Wall,
     lines: BTreeMap<String, Stored>,
     keys: Vec<Key>,
     history: Vec<Entry>,
@@ -69,10 +71,10 @@ pub(super) enum Change {
 
 impl Change {
     /// The line after the change. `None` is a line that isn't there.
-    pub(super) fn on(&self, line: Option<&Line>, by: &str, switches: &Switches) -> Option<Line> {
+    pub(super) fn on(&self, line: Option<&Line>, by: &str, switches: &Switches, at: Timestamp) -> Option<Line> {
         let touched = |line: &mut Line| {
             line.updated_by = Some(by.to_owned());
-            line.updated_at = Timestamp::now();
+            line.updated_at = at;
         };
         match self {
             Self::Create(line) => Some((**line).clone()),
@@ -94,9 +96,10 @@ impl Change {
 }
 
 impl State {
-    pub(super) fn new(switches: Switches) -> Self {
+    pub(super) fn new(switches: Switches, wall: Timestamp) -> Self {
         Self {
             switches,
+            wall: Wall::start_at(wall),
             faults: Faults::default(),
             lines: BTreeMap::new(),
             keys: Vec::new(),
@@ -105,6 +108,11 @@ impl State {
             bucket: Bucket::default(),
             grown: watch::Sender::new(0),
         }
+    }
+
+    /// What the wall shows at the remote.
+    pub(super) fn wall(&self) -> Timestamp {
+        self.wall.now()
     }
 
     /// Everything that happened so far, oldest first.
@@ -132,7 +140,7 @@ impl State {
     }
 
     pub(super) fn record(&mut self, what: What) {
-        self.history.push(Entry { at: Instant::now(), wall: Timestamp::now(), what });
+        self.history.push(Entry { at: now(), wall: self.wall(), what });
         self.grown.send_replace(self.history.len());
     }
 
@@ -217,7 +225,7 @@ impl State {
         let stored = Stored {
             org: org.to_owned(),
             workspace: workspace.to_owned(),
-            state_set: StateSet { at: Timestamp::now(), by: line.created_by.clone() },
+            state_set: StateSet { at: self.wall(), by: line.created_by.clone() },
             versions: vec![Version { from: None, line: Some(line) }],
         };
         let before = self.lines.insert(id.clone(), stored);
@@ -233,7 +241,7 @@ impl State {
         let after = to.map(|status| Line {
             status,
             updated_by: Some(who.to_owned()),
-            updated_at: Timestamp::now(),
+            updated_at: self.wall(),
             ..before.clone()
         });
         self.put(id, after, who);
@@ -249,26 +257,54 @@ impl State {
                 org: call.org.clone(),
                 workspace: call.workspace.clone(),
                 versions: Vec::new(),
-                state_set: StateSet { at: Timestamp::now(), by: by.to_owned() },
+                state_set: StateSet { at: self.wall(), by: by.to_owned() },
             };
             self.lines.entry(line.to_owned()).or_insert(stored);
         } else if before.is_none() {
             return;
         }
-        let after = change.on(before.as_ref(), by, &self.switches);
+        let after = change.on(before.as_ref(), by, &self.switches, self.wall());
+        let from = before.as_ref().map(|line| line.status);
         let to = after.as_ref().map(|line| line.status);
-        self.put(line, after, by);
-        self.record(What::Applied { call: call.id, line: line.to_owned(), from: before.map(|line| line.status), to });
+        self.put(line, after.clone(), by);
+        self.record(What::Applied { call: call.id, line: line.to_owned(), from, to });
+        self.configured(Some(call.id), before, after);
+    }
+
+    /// Writes down what changed of a line's configuration, if anything did.
+    fn configured(&mut self, call: Option<CallId>, before: Option<Line>, after: Option<Line>) {
+        let (Some(before), Some(after)) = (before, after) else { return };
+        let changed = before.differs(&after);
+        if !changed.is_empty() {
+            let (line, state) = (after.deployment_id.clone(), after.status);
+            let (before, after) = (Box::new(before), Box::new(after));
+            self.record(What::Configured { line, call, state, changed, before, after });
+        }
+    }
+
+    /// What a person at the dashboard does to a line's configuration. Returns whether the line is there.
+    pub(super) fn configure(&mut self, id: &str, who: &str, change: impl FnOnce(&mut Line)) -> bool {
+        let Some(before) = self.line(id).cloned() else {
+            return false;
+        };
+        let mut after = before.clone();
+        change(&mut after);
+        after.status = before.status;
+        after.updated_by = Some(who.to_owned());
+        after.updated_at = self.wall();
+        self.put(id, Some(after.clone()), who);
+        self.configured(None, Some(before), Some(after));
+        true
     }
 
     fn put(&mut self, id: &str, line: Option<Line>, by: &str) {
-        let now = Instant::now();
+        let (now, wall) = (now(), self.wall());
         let Some(stored) = self.lines.get_mut(id) else {
             return;
         };
         let state = |version: &Version| version.line.as_ref().map(|line| line.status);
         if stored.versions.last().and_then(state) != line.as_ref().map(|line| line.status) {
-            stored.state_set = StateSet { at: Timestamp::now(), by: by.to_owned() };
+            stored.state_set = StateSet { at: wall, by: by.to_owned() };
         }
         stored.versions.push(Version { from: Some(now), line });
         // The newest version that the longest lag can still see, and all after it.
@@ -294,7 +330,7 @@ impl State {
 
     fn shown_version<'a>(&self, stored: &'a Stored) -> Option<&'a Line> {
         let lag = self.switches.read_lag.min(LONGEST_LAG);
-        let now = Instant::now();
+        let now = now();
         let old_enough = |version: &&Version| version.from.is_none_or(|from| from + lag <= now);
         stored.versions.iter().rfind(old_enough)?.line.as_ref()
     }
@@ -324,7 +360,7 @@ impl State {
     pub(super) fn take_token(&mut self) -> Result<(), Duration> {
         match self.switches.rate_limit {
             None => Ok(()),
-            Some(limit) => self.bucket.take(limit, Instant::now()),
+            Some(limit) => self.bucket.take(limit, now()),
         }
     }
 }

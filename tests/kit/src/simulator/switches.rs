@@ -30,9 +30,9 @@ pub struct Switches {
     pub lists: Lists,
     /// Whether written values come back in one form: `9:00` as `09:00`, days in the order of the week.
     pub normalise: bool,
-    /// How long after its clean reply a status change takes effect. Zero: before the reply.
+    /// How long after its clean reply a change of a line's state or configuration takes effect. Zero: before the reply.
     pub apply_after: Duration,
-    /// Whether the 200 of a status call shows the state from before it, as the documented example does.
+    /// Whether the 200 of a status call or an update shows the line from before it, as the documented example does.
     pub reply_shows_old_state: bool,
     /// Get and list show the lines as they were this long ago. At most one minute.
     pub read_lag: Duration,

@@ -1,0 +1,183 @@
+//! News for the task of one object, and what the list last said of its line.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::Notify;
+
+use super::seen::Seen;
+use crate::core::{
+    classify::Remote,
+    step::{Source, Uid},
+    time::Time,
+};
+
+/// Where news for one object is left until its task takes it.
+#[derive(Default)]
+pub struct Mailbox {
+    state: Mutex<State>,
+    /// Something was signalled.
+    signalled: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    inbox: Inbox,
+    /// Something was signalled since the inbox was last taken; and something that can't wait for a look to end.
+    news: bool,
+    urgent: bool,
+    record: Record,
+}
+
+/// What has come since it was last taken.
+#[derive(Default)]
+pub struct Inbox {
+    /// The newest view of the object, and how it came.
+    pub seen: Option<(Arc<Seen>, Source)>,
+    /// An object of this name that is gone, before the one in `seen`.
+    pub deleted: Option<Uid>,
+    /// What the list shows of the line, where that needs a thought.
+    pub row: Option<Row>,
+}
+
+/// What one walk over the list found of a line.
+#[derive(Debug)]
+pub struct Row {
+    /// Just before the page was asked for; or the walk's first page, where no page had the line.
+    pub began: Time,
+    /// The line; `None`: no page had it.
+    pub remote: Option<Box<Remote>>,
+}
+
+/// What a page costs that shows a line as it was: a comparison and a time.
+#[derive(Clone, Copy, Default)]
+struct Record {
+    /// The fingerprint that a line at rest is known by.
+    settled: Option<u64>,
+    /// When the last page was asked for that showed just that.
+    confirmed: Time,
+    /// When the last page was asked for that had the line.
+    listed: Option<Time>,
+    /// The last own look that was answered.
+    answered: Time,
+}
+
+impl Mailbox {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves a view of the object. `replaced`: another one of its name was there before.
+    pub fn put(&self, seen: Arc<Seen>, source: Source, replaced: Option<Uid>) {
+        let inbox = &mut self.state().inbox;
+        inbox.deleted = replaced.or(inbox.deleted);
+        inbox.seen = Some((seen, source));
+    }
+
+    /// Leaves the news that the object is gone.
+    pub fn put_deletion(&self, uid: Uid) {
+        let inbox = &mut self.state().inbox;
+        inbox.deleted = Some(uid);
+        inbox.seen = None;
+    }
+
+    /// Wakes the task, and ends its look where that can't wait.
+    pub fn signal(&self, urgent: bool) {
+        {
+            let mut state = self.state();
+            state.news = true;
+            state.urgent |= urgent;
+        }
+        self.signalled.notify_one();
+    }
+
+    /// Waits for a signal that came since the inbox was last taken. For one task at a time.
+    pub async fn news(&self) {
+        self.wait(|state| state.news).await;
+    }
+
+    /// The same for those that can't wait for a look to end.
+    pub async fn urgent_news(&self) {
+        self.wait(|state| state.urgent).await;
+    }
+
+    async fn wait(&self, so: impl Fn(&State) -> bool) {
+        while !so(&self.state()) {
+            self.signalled.notified().await;
+        }
+    }
+
+    /// Takes what is there.
+    pub fn take(&self) -> Inbox {
+        let mut state = self.state();
+        state.news = false;
+        state.urgent = false;
+        std::mem::take(&mut state.inbox)
+    }
+
+    /// Takes in what a page shows of the line that was asked for at `began`, in a walk that began at `walk`. Its task is woken
+    /// where it has to think about that. True where the walk had not shown the line before.
+    pub fn list(&self, walk: Time, began: Time, remote: Remote) -> bool {
+        let is_first = {
+            let mut state = self.state();
+            let is_first = state.record.listed.is_none_or(|listed| listed < walk);
+            state.record.listed = Some(began);
+            if state.record.settled == Some(fingerprint(&remote)) {
+                state.record.confirmed = state.record.confirmed.max(began);
+                return is_first;
+            }
+            state.inbox.row = Some(Row { began, remote: Some(Box::new(remote)) });
+            is_first
+        };
+        self.signal(false);
+        is_first
+    }
+
+    /// Takes in that a whole walk has gone by without the line. True where that is so.
+    pub fn miss(&self, walk: Time) -> bool {
+        {
+            let mut state = self.state();
+            if state.record.listed.is_none_or(|listed| listed >= walk) {
+                return false;
+            }
+            state.inbox.row = Some(Row { began: walk, remote: None });
+        }
+        self.signal(false);
+        true
+    }
+
+    /// From now on walks have the line, or miss it.
+    pub fn begin(&self, now: Time) {
+        self.state().record = Record { listed: Some(now), ..Record::default() };
+    }
+
+    /// Says what the line is like at rest: a row that shows just that needs no thought. `None`: each does.
+    pub fn settle(&self, remote: Option<&Remote>) {
+        self.state().record.settled = remote.map(fingerprint);
+    }
+
+    /// Notes that an own look of then was answered.
+    pub fn answered(&self, at: Time) {
+        self.state().record.answered = at;
+    }
+
+    /// When the remote last showed the line, by a row or in answer to a look; `None`: no walk has it.
+    pub fn shown(&self) -> Option<Time> {
+        let record = self.state().record;
+        record.listed.map(|listed| listed.max(record.answered))
+    }
+
+    /// When the last page was asked for that showed the line as it is at rest.
+    pub fn confirmed(&self) -> Time {
+        self.state().record.confirmed
+    }
+}
+
+/// All that a row says, in a number.
+fn fingerprint(remote: &Remote) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    remote.hash(&mut hasher);
+    hasher.finish()
+}

@@ -1,0 +1,279 @@
+//! A `Deployment` object as it is read and kept: what is used of it, and no more.
+
+use std::{
+    borrow::Cow,
+    sync::{Arc, LazyLock},
+};
+
+use k8s_openapi::{
+    api::core::v1::ObjectReference,
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
+};
+use kube::{Resource, core::NamespaceResourceScope};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::cluster::Key;
+use crate::{
+    api::{Deployment, DeploymentSpec, DeploymentStatus},
+    clock::Clock,
+    core::{
+        config::Managed,
+        owner::Claimant,
+        rollout::Failure,
+        status::{Reason, Truth},
+        step::{Mode, Object, Uid, Version},
+    },
+};
+
+/// A `Deployment` object as an answer of the API server tells it, also where its spec can't be read. What is not used, such
+/// as who set which field, is read past.
+#[derive(Clone, Debug)]
+pub struct Received {
+    meta: ObjectMeta,
+    spec: Result<DeploymentSpec, String>,
+    status: DeploymentStatus,
+}
+
+impl<'de> Deserialize<'de> for Received {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Wire { metadata: it, spec, status } = Wire::deserialize(deserializer)?;
+        let meta = ObjectMeta {
+            name: it.name,
+            namespace: it.namespace,
+            uid: it.uid,
+            resource_version: it.resource_version,
+            generation: it.generation,
+            creation_timestamp: it.creation_timestamp,
+            deletion_timestamp: it.deletion_timestamp,
+            ..ObjectMeta::default()
+        };
+        let spec = spec.map_or_else(|| Err("spec is missing".to_owned()), |spec| read("spec", spec));
+        let status = status.and_then(|status| read("status", status).ok()).unwrap_or_default();
+        Ok(Self { meta, spec, status })
+    }
+}
+
+/// One part of an object, or what is wrong with it and where.
+fn read<T: DeserializeOwned>(part: &str, value: Value) -> Result<T, String> {
+    T::deserialize(&value).map_err(|error| match serde_path_to_error::deserialize::<_, T>(value) {
+        Err(error) if error.path().iter().len() > 0 => format!("{part}.{}: {}", error.path(), error.inner()),
+        _ => format!("{part}: {error}"),
+    })
+}
+
+#[derive(Deserialize)]
+struct Wire {
+    metadata: Meta,
+    spec: Option<Value>,
+    status: Option<Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Meta {
+    name: Option<String>,
+    namespace: Option<String>,
+    uid: Option<String>,
+    resource_version: Option<String>,
+    generation: Option<i64>,
+    creation_timestamp: Option<Time>,
+    deletion_timestamp: Option<Time>,
+}
+
+impl Resource for Received {
+    type DynamicType = ();
+    type Scope = NamespaceResourceScope;
+
+    fn kind(dt: &()) -> Cow<'_, str> {
+        Deployment::kind(dt)
+    }
+
+    fn group(dt: &()) -> Cow<'_, str> {
+        Deployment::group(dt)
+    }
+
+    fn version(dt: &()) -> Cow<'_, str> {
+        Deployment::version(dt)
+    }
+
+    fn plural(dt: &()) -> Cow<'_, str> {
+        Deployment::plural(dt)
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.meta
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.meta
+    }
+}
+
+/// A `Deployment` object as it was seen. Its name is the key that it is kept by.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    uid: Box<str>,
+    version: Box<str>,
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// In seconds.
+    created: i64,
+    /// Whether it is being deleted, and something keeps it.
+    pub is_deleting: bool,
+    /// The spec, or what is wrong with it.
+    pub spec: Result<DeploymentSpec, String>,
+    /// The configuration that the spec manages, or what is wrong with that.
+    pub managed: Result<Arc<Managed>, String>,
+    /// The status.
+    pub status: DeploymentStatus,
+}
+
+/// What most objects manage beside `paused`: nothing. Kept once.
+static NOTHING: LazyLock<Arc<Managed>> = LazyLock::new(Arc::default);
+
+impl From<Received> for Seen {
+    fn from(received: Received) -> Self {
+        let Received { meta, spec, mut status } = received;
+        status.conditions.shrink_to_fit();
+        Self {
+            uid: meta.uid.unwrap_or_default().into(),
+            version: meta.resource_version.unwrap_or_default().into(),
+            generation: meta.generation.unwrap_or_default(),
+            created: meta.creation_timestamp.map_or(i64::MAX, |time| time.0.as_second()),
+            is_deleting: meta.deletion_timestamp.is_some(),
+            managed: spec.as_ref().map_or_else(
+                |_| Ok(Arc::clone(&NOTHING)),
+                |spec| spec.managed().map(|it| if it.is_empty() { Arc::clone(&NOTHING) } else { Arc::new(it) }),
+            ),
+            spec,
+            status,
+        }
+    }
+}
+
+impl Seen {
+    /// `metadata.uid`.
+    pub fn uid(&self) -> Uid {
+        Uid(self.uid.chars().filter_map(|c| c.to_digit(16)).fold(0, |uid, digit| uid << 4 | u128::from(digit)))
+    }
+
+    /// `metadata.resourceVersion`.
+    pub fn version(&self) -> Version {
+        Version(self.version.parse().unwrap_or_default())
+    }
+
+    /// `metadata.uid` and `metadata.resourceVersion` as they were sent: what guards a write.
+    pub fn guard(&self) -> (&str, &str) {
+        (&self.uid, &self.version)
+    }
+
+    /// Whether its status says Ready=True for this generation.
+    pub fn claims(&self) -> bool {
+        let ready = self.status.conditions.iter().find(|condition| condition.type_ == "Ready");
+        self.status.observed_generation == Some(self.generation)
+            && ready.is_some_and(|ready| ready.status == Truth::True.as_str())
+    }
+
+    /// Why its status says of this generation that the change of the configuration was given up.
+    fn failed(&self) -> Option<Failure> {
+        let ready = self.status.conditions.iter().find(|condition| condition.type_ == "Ready")?;
+        let is_it = |failure: &Failure| ready.reason == Reason::of_failure(*failure).to_string();
+        Failure::ALL.into_iter().find(is_it).filter(|_| self.status.observed_generation == Some(self.generation))
+    }
+
+    /// What the step function needs of it.
+    pub fn object(&self, clock: &Clock) -> Object {
+        Object {
+            uid: self.uid(),
+            version: self.version(),
+            generation: self.generation,
+            // What can't be read is not acted on: an obstacle stands before it.
+            paused: self.spec.as_ref().is_ok_and(|spec| spec.paused),
+            mode: self.spec.as_ref().map_or(Mode::Report, DeploymentSpec::mode),
+            // Nor is this: a bar does.
+            config: self.managed.as_ref().map_or_else(|_| Arc::clone(&NOTHING), Arc::clone),
+            rollout: self.spec.as_ref().map(DeploymentSpec::rollout).unwrap_or_default(),
+            claims: self.claims(),
+            failed: self.failed(),
+            down_since: self
+                .status
+                .rollout
+                .as_ref()
+                .and_then(|it| it.paused_since.as_ref())
+                .map(|time| clock.of_the_wall(time.0)),
+        }
+    }
+
+    /// Whether an edit, a deletion, or another object under the same name lies between the two.
+    pub fn is_another_than(&self, other: &Self) -> bool {
+        (&self.uid, self.generation, self.is_deleting) != (&other.uid, other.generation, other.is_deleting)
+    }
+
+    /// What wants to own the line.
+    pub fn claimant(&self) -> Claimant {
+        Claimant { created: self.created, uid: self.uid() }
+    }
+
+    /// The object of that key as an Event names it.
+    pub fn reference(&self, key: &Key) -> ObjectReference {
+        ObjectReference {
+            api_version: Some(Deployment::api_version(&()).into_owned()),
+            kind: Some(Deployment::kind(&()).into_owned()),
+            namespace: Some(key.namespace.to_string()),
+            name: Some(key.name.to_string()),
+            uid: Some(self.uid.to_string()),
+            ..ObjectReference::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_object_is_read_as_far_as_it_can_be() {
+        let spec = |paused: Value| json!({"workspaceRef": {"name": "w"}, "deploymentID": "d", "paused": paused});
+        let ready = json!({"observedGeneration": 3, "conditions": [{"type": "Ready", "status": "True", "reason": "Synced",
+            "message": "m", "lastTransitionTime": "2026-11-23T10:00:00Z"}]});
+        // The object's spec and status, what is wrong with the spec, and whether it claims to be as asked.
+        let table = [
+            (spec(json!(true)), ready.clone(), None, true),
+            (spec(json!(true)), json!(null), None, false),
+            (spec(json!(true)), json!({"conditions": "none"}), None, false),
+            (
+                spec(json!("often")),
+                ready.clone(),
+                Some("spec.paused: invalid type: string \"often\", expected a boolean"),
+                true,
+            ),
+            (
+                json!({"workspaceRef": {"name": "w"}, "deploymentID": "d"}),
+                ready.clone(),
+                Some("spec: missing field `paused`"),
+                true,
+            ),
+            (json!(null), ready, Some("spec is missing"), true),
+        ];
+        for (spec, status, wrong, claims) in table {
+            let object = json!({
+                "apiVersion": "agents.sarvam.ai/v1alpha1",
+                "kind": "Deployment",
+                "metadata": {"name": "n", "namespace": "s", "uid": "0000000a-0000-0000-0000-00000000000b",
+                    "resourceVersion": "7", "generation": 3, "managedFields": [{"manager": "kubectl"}], "labels": {"a": "b"}},
+                "spec": spec,
+                "status": status,
+            });
+            let received: Received = serde_json::from_str(&object.to_string()).unwrap();
+            assert_eq!(Key::of(received.meta()), Key::new("s", "n"));
+            let seen = Seen::from(received);
+            assert_eq!(seen.spec.as_ref().err().map(String::as_str), wrong, "{object}");
+            assert_eq!(seen.claims(), claims, "{object}");
+            assert_eq!(seen.object(&Clock::start()).uid, Uid(0xa << 96 | 0xb));
+            assert_eq!((seen.version(), seen.guard()), (Version(7), ("0000000a-0000-0000-0000-00000000000b", "7")));
+        }
+    }
+}

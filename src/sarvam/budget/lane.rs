@@ -1,0 +1,53 @@
+//! Why a call is made, and what that entitles it to.
+
+/// How many calls with one key are in flight at most.
+pub const MAX_IN_FLIGHT: usize = 8;
+
+/// Why a call is made, the most urgent first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// Somebody has just said that a line shall be silent.
+    Pause,
+    /// Somebody has just said that a line shall answer.
+    Resume,
+    /// One step of a change of a line's configuration.
+    Rollout,
+    /// A line is not what it shall be.
+    Correction,
+    /// A look at one line.
+    Look,
+    /// A page of the list of lines.
+    Walk,
+    /// A read for a command: `plan` or `import`.
+    Import,
+}
+
+impl Lane {
+    /// How many there are.
+    pub const COUNT: usize = 7;
+
+    /// All of them, the most urgent first.
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::Pause, Self::Resume, Self::Rollout, Self::Correction, Self::Look, Self::Walk, Self::Import];
+
+    /// How many calls may be in flight once one of this lane has joined: the last places are kept for the urgent, and
+    /// the very last for a pause.
+    pub(super) const fn places(self) -> usize {
+        match self {
+            Self::Pause => MAX_IN_FLIGHT,
+            Self::Resume => MAX_IN_FLIGHT - 1,
+            Self::Rollout | Self::Correction => MAX_IN_FLIGHT - 2,
+            Self::Look | Self::Walk | Self::Import => MAX_IN_FLIGHT - 3,
+        }
+    }
+
+    /// How far below empty a call of this lane may take the bucket, in bursts. However many lines are resumed, there is
+    /// something left for a pause.
+    pub(super) const fn overdraft(self) -> f64 {
+        match self {
+            Self::Pause => 1.0,
+            Self::Resume => 0.5,
+            _ => 0.0,
+        }
+    }
+}
