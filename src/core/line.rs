@@ -125,3 +125,25 @@ impl Trouble {
         Self::UnexpectedResponse,
     ];
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_action_has_its_word_its_state_and_its_contrary() {
+        for (paused, verb, state) in [(true, "pause", State::Paused), (false, "resume", State::Active)] {
+            let action = Action::for_paused(paused);
+            assert_eq!((action.verb(), action.state()), (verb, state));
+            assert_eq!(action.contrary(), Action::for_paused(!paused));
+        }
+    }
+
+    #[test]
+    fn a_state_prints_as_its_name() {
+        assert_eq!(
+            [State::Active, State::Paused, State::Unknown].map(|it| it.to_string()),
+            ["Active", "Paused", "Unknown"]
+        );
+    }
+}

@@ -497,3 +497,6 @@ impl Verdict {
 const fn stalled_if(stalled: bool) -> Progress {
     if stalled { Progress::Stalled } else { Progress::Reconciling }
 }
+
+#[cfg(test)]
+mod tests;

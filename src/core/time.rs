@@ -26,3 +26,18 @@ impl Add<Duration> for Time {
         Self(self.0.saturating_add(millis))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_neither_overflows_nor_goes_back() {
+        let second = Duration::from_secs(1);
+        assert_eq!(Time(500) + second, Time(1500));
+        assert_eq!(Time(u64::MAX - 1) + second, Time::NEVER);
+        assert_eq!(Time(1) + Duration::MAX, Time::NEVER);
+        assert_eq!(Time(1500).from_now(Time(500)), second);
+        assert_eq!(Time(500).from_now(Time(1500)), Duration::ZERO);
+    }
+}

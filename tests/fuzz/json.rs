@@ -50,13 +50,13 @@ impl Json {
         }
     }
 
-    /// Whether any reader takes it: not deep, every text whole, no number beyond what a float holds.
+    /// Whether any reader takes it: not deep, no name twice, every text whole, no number beyond what a float holds.
     pub fn is_tame(&self, depth: usize) -> bool {
         depth < 100
             && match self {
-                Self::Object(members) => {
-                    members.iter().all(|(name, value)| name != NO_NAME && value.is_tame(depth + 1))
-                }
+                Self::Object(members) => members
+                    .iter()
+                    .all(|(name, value)| name != NO_NAME && self.members(name).len() == 1 && value.is_tame(depth + 1)),
                 Self::Array(items) => items.iter().all(|value| value.is_tame(depth + 1)),
                 Self::Text(text) => text.is_some(),
                 Self::Number(number) => number.len() < 40 && !number.contains(['e', 'E']),

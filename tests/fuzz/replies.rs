@@ -114,6 +114,8 @@ fn are_single(object: &Json) -> bool {
         "deployment_id",
         "status",
         "name",
+        "description",
+        "inbound_config",
         "app_id",
         "app_version",
         "connection_configs",

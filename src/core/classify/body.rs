@@ -130,7 +130,7 @@ fn numbers(list: &List<Scalar>, reply: &Reply<'_>) -> Vec<String> {
 
 impl Window {
     fn into_schedule(self, reply: &Reply<'_>) -> Option<Schedule> {
-        let days: Vec<&str> = self.allowed_days.0.iter().flatten().map(Scalar::text).collect::<Option<_>>()?;
+        let days: Vec<&str> = self.allowed_days.0.as_ref()?.iter().map(Scalar::text).collect::<Option<_>>()?;
         Some(Schedule {
             start: TimeOfDay::parse(self.start_time.text()?)?,
             end: TimeOfDay::parse(self.end_time.text()?)?,

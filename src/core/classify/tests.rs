@@ -135,6 +135,28 @@ fn the_state_is_one_of_two_words_or_unknown() {
 }
 
 #[test]
+fn a_version_may_have_any_sign() {
+    for version in [-3, 0, 7, i64::MIN, i64::MAX] {
+        let body = format!(r#"{{"deployment_id":"dep-1","app_version":{version}}}"#);
+        assert_eq!(answer(Call::Get, 200, &body).map(|remote| remote.app_version), Ok(Some(version)));
+    }
+}
+
+#[test]
+fn the_first_hundred_numbers_are_kept() {
+    let numbers: Vec<String> = (100..200).map(|number| format!("+{number}")).collect();
+    let body =
+        |more: &str| format!(r#"{{"deployment_id":"dep-1","phone_numbers":["{}"{more}]}}"#, numbers.join("\",\""));
+    for more in ["", r#","+0""#, r#","+0","+1""#] {
+        assert_eq!(
+            answer(Call::Get, 200, &body(more)).map(|remote| remote.phone_numbers),
+            Ok(numbers.clone()),
+            "{more}"
+        );
+    }
+}
+
+#[test]
 fn a_wrong_type_in_an_optional_field_counts_as_not_told() {
     for value in [
         "null",
@@ -317,6 +339,17 @@ fn the_remote_explains_a_refusal_in_clean_words() {
         let message = answer(Call::SetStatus, status, &body).unwrap_err().message;
         let expected = explanation.map_or(ours.clone(), |words| format!("{ours}: {words}"));
         assert_eq!(message, expected, "{status}");
+    }
+}
+
+#[test]
+fn an_explanation_is_64_kib_at_most() {
+    let padded = |length: usize| format!(r#"{{"detail":"no"}}{}"#, " ".repeat(length - 15));
+    for (length, explains) in [(15, true), (64 * 1024, true), (64 * 1024 + 1, false)] {
+        let body = padded(length);
+        assert_eq!(body.len(), length);
+        let message = answer(Call::SetStatus, 422, &body).unwrap_err().message;
+        assert_eq!(message.ends_with(": no"), explains, "{length} bytes: {message}");
     }
 }
 
