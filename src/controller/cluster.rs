@@ -136,8 +136,13 @@ impl Cluster {
     pub fn put_deployment(&self, key: &Key, seen: Seen, source: Source) -> Option<Arc<Mailbox>> {
         let mut inner = self.inner();
         let (before, mailbox) = inner.deployments.get(key).cloned().unzip();
-        // The echo of a write of ours, whose answer was the same, is no news.
-        if before.as_ref().is_some_and(|before| before.guard() == seen.guard()) {
+        // The echo of a write of ours, whose answer was the same, is no news. Nor is what a watch tells late: only a list may go back,
+        // after a restore from a backup.
+        let is_old = |before: &Seen| {
+            before.guard() == seen.guard()
+                || source == Source::Watch && before.uid() == seen.uid() && seen.version() < before.version()
+        };
+        if before.as_deref().is_some_and(is_old) {
             return None;
         }
         let is_new = mailbox.is_none();

@@ -36,7 +36,7 @@ use crate::{
         line::{Action, Change, State, Trouble},
         rollout::Failure,
         status::{Conditions, Details, Obstacle, Verdict},
-        step::{Event, Memory, Request, Sent, Settings, Source, Told, Why, step},
+        step::{Event, Memory, Request, Sent, Settings, Source, Told, Uid, Why, step},
         time::Time,
         walk,
     },
@@ -309,8 +309,10 @@ impl Follower {
             }
             None => request,
         };
+        // A call that was asked for must be made: another step would take the request's place. A row from before it is worth nothing.
+        let sends = matches!(request, Request::Send { .. });
         Some(match inbox.row {
-            Some(row) if obstacle.is_none() => self.take_row(row),
+            Some(row) if obstacle.is_none() && !sends => self.take_row(row),
             _ => request,
         })
     }
@@ -530,13 +532,15 @@ impl Follower {
 
     /// Reads the object with quorum.
     async fn read(&mut self) -> Event {
+        // Not what the memory knows: that may be of another object, which takes the line over.
+        let followed = self.seen.as_ref().map_or(Uid(0), |seen| seen.uid());
         let api: Api<Received> = self.term.api(&self.key.namespace);
         let permit = self.term.api_requests.acquire().await;
         let answer = Box::pin(in_time(api.get_opt(&self.key.name))).await;
         drop(permit);
         let seen = match answer {
             Ok(Some(received)) => Seen::from(received),
-            Ok(None) => return Event::Read(None),
+            Ok(None) => return Event::Missing(followed),
             Err(error) => {
                 debug!(error = reason_of(&error), "the object could not be read");
                 self.term.context.metrics.api_failed(ApiRequest::Read);
@@ -544,14 +548,14 @@ impl Follower {
             }
         };
         if self.is_about_another_line(&seen) {
-            return Event::Read(None);
+            return Event::Missing(followed);
         }
         if seen.is_deleting {
             self.step(Event::Hindered(Some(Obstacle::Deleting)));
         }
         let object = seen.object(&self.term.context.clock);
         self.seen = Some(Arc::new(seen));
-        Event::Read(Some(object))
+        Event::Read(object)
     }
 
     /// Whether an object made again under the same name is about another line than the one this memory is of.
@@ -565,6 +569,10 @@ impl Follower {
     /// Writes the verdict, guarded by `resourceVersion` and `uid`.
     async fn tell(&mut self, verdict: Verdict) -> Told {
         let Some(seen) = self.seen.clone() else { return Told::Gone };
+        if let (Verdict::Failing { trouble, .. } | Verdict::Stale(trouble), "") = (verdict, self.fault.as_str()) {
+            // The line failed under the object that owned it before, which took the remote's words with it.
+            self.note_fault(None, trouble);
+        }
         let (status, _) = self.status(&seen, verdict);
         if status == seen.status {
             self.told(verdict, &status);

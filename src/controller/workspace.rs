@@ -279,6 +279,7 @@ impl Account {
                 last.map_or_else(Instant::now, |last| last + pause.min(soon))
             };
             tokio::select! {
+                biased;
                 () = self.walk_due.notified() => {}
                 () = sleep_until(next) => return false,
             }

@@ -251,9 +251,10 @@ pub enum Told {
 pub enum Event {
     /// A list or watch brought the object.
     Noticed(Object, Source),
-    /// The quorum read that was asked for ended; `None`: there is no such object. It began after everything that
-    /// this memory knows.
-    Read(Option<Object>),
+    /// The quorum read that was asked for brought the object. It began after everything that this memory knows.
+    Read(Object),
+    /// It did not find the object of this uid, which is the one that the reader follows.
+    Missing(Uid),
     /// The quorum read failed.
     ReadFailed,
     /// A watch told that the object was deleted.
@@ -399,15 +400,15 @@ impl Memory {
     fn take_in(&mut self, settings: &Settings, now: Time, event: Event) {
         match event {
             Event::Noticed(object, source) => self.notice(now, object, source),
-            Event::Read(Some(object)) => self.read(now, object),
-            Event::Read(None) => self.lose(),
+            Event::Read(object) => self.read(now, object),
+            Event::Missing(uid) => self.lose(uid),
             Event::ReadFailed => {
                 self.reread = true;
                 self.read_at = now + settings.retry;
             }
             Event::Deleted(uid) => {
                 if self.object.as_ref().is_some_and(|object| object.uid == uid) {
-                    self.lose();
+                    self.lose(uid);
                 }
             }
             Event::Hindered(obstacle) => self.hinder(now, obstacle),
@@ -489,8 +490,10 @@ impl Memory {
         self.object = Some(object);
     }
 
-    fn lose(&mut self) {
-        self.gone = self.object.take().map(|object| object.uid).or(self.gone);
+    /// The object of that uid is gone. What is known here may be of another, which takes the line over: its next news tells.
+    fn lose(&mut self, uid: Uid) {
+        self.object = None;
+        self.gone = Some(uid);
         self.reread = false;
         self.due = Due::Nothing;
     }
@@ -713,7 +716,11 @@ impl Memory {
                 }
             }
             Told::Outdated => self.reread = true,
-            Told::Gone => self.lose(),
+            Told::Gone => {
+                if let Some(uid) = self.object.as_ref().map(|object| object.uid) {
+                    self.lose(uid);
+                }
+            }
             // Whether it stands is not known, so neither is what the status claims.
             Told::Failed => {
                 self.reread = true;

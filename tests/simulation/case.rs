@@ -10,20 +10,21 @@ use axum::http::Method;
 use sarvam_testkit::api_server::{Answer, Happened, View};
 use sarvam_testkit::clock;
 use sarvam_testkit::oracle::{Asks, Claim, Edit, judge};
-use sarvam_testkit::simulator::{Line, LineState, What};
+use sarvam_testkit::simulator::{CallId, Entry, Line, LineState, Route, What};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::rules;
 use crate::story::{self, End, Story};
-use crate::trouble::{Seam, Trouble};
+use crate::trouble::{self, Seam, Trouble};
 use crate::world::{World, lock};
 
 /// How long a run may take to its end, in its own time: the pause after a spent quota is ten minutes.
 const LIMIT: Duration = Duration::from_mins(40);
 
-/// How long it must stay as it is then: longer than any call takes to land.
-const QUIET: Duration = Duration::from_secs(45);
+/// How long it must stay as it is then: longer than a sync interval, and, where one is late, than any call takes to land.
+const QUIET: Duration = Duration::from_secs(12);
+const QUIET_WITH_LATE_CALLS: Duration = Duration::from_secs(45);
 
 const ORG: &str = "org-1";
 const WORKSPACE: &str = "ws-1";
@@ -97,7 +98,7 @@ impl Case {
         runtime.block_on(async {
             let world = World::new(self.seed, self.troubles.iter().copied().collect(), traced);
             let played = self.unfold(&world).await;
-            let judged = catch_unwind(AssertUnwindSafe(|| self.judge(&world)));
+            let judged = catch_unwind(AssertUnwindSafe(|| judge_run(self.story, &world)));
             let judged = judged.unwrap_or_else(|panic| {
                 let text = panic.downcast_ref::<String>().map(String::as_str);
                 Err(text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a rule is broken").to_owned())
@@ -130,11 +131,13 @@ impl Case {
             tokio::time::sleep_until(start + next.at).await;
             step(world, self.story, &next.words);
         }
+        let may_be_late = self.troubles.iter().any(|(_, trouble)| matches!(trouble.what, trouble::What::Remote(_)));
+        let quiet = if may_be_late { QUIET_WITH_LATE_CALLS } else { QUIET };
         let mut since = None;
         loop {
             let now = tokio::time::Instant::now();
             match self.story.ends.iter().find_map(|end| missing(world, end)) {
-                None if now - *since.get_or_insert(now) >= QUIET => return Ok(()),
+                None if now - *since.get_or_insert(now) >= quiet => return Ok(()),
                 None => {}
                 Some(missing) if now - start > LIMIT => return Err(format!("after {LIMIT:?}: {missing}")),
                 Some(_) => since = None,
@@ -142,33 +145,50 @@ impl Case {
             sleep(Duration::from_secs(1)).await;
         }
     }
+}
 
-    /// Holds the run against what must hold of every run.
-    fn judge(&self, world: &World) -> Result<(), String> {
-        let changes = world.api.history();
-        let ours = || changes.iter().filter(|change| ["deployments", "workspaces"].contains(&change.plural.as_str()));
-        for change in ours() {
-            rules::check(&change.object);
-        }
-        let versions: Vec<Value> = ours().map(|change| (*change.object).clone()).collect();
-        rules::check_transitions(&versions);
-        let claims: Vec<Claim> = changes
-            .iter()
-            .filter(|change| change.plural == "deployments")
-            .map(|change| {
-                let claim = Claim::of(&change.object, change.at);
-                if change.happened == Happened::Deleted { claim.gone(change.at) } else { claim }
-            })
-            .collect();
-        let history = world.remote.history();
-        if let Some(stray) = history.iter().find(|entry| matches!(entry.what, What::Stray { .. })) {
-            return Err(format!("a call to nowhere: {stray:?}"));
-        }
-        if world.metrics.panics.get() > 0 {
-            return Err("the operator panicked".to_owned());
-        }
-        let verdict = judge(&lock(&world.edits), &claims, &history, clock::now());
-        if verdict.lie.total().is_zero() { Ok(()) } else { Err(format!("the status lied:\n{verdict}")) }
+/// Holds the run against what must hold of every run.
+fn judge_run(story: &Story, world: &World) -> Result<(), String> {
+    let changes = world.api.history();
+    let ours = || changes.iter().filter(|change| ["deployments", "workspaces"].contains(&change.plural.as_str()));
+    for change in ours() {
+        rules::check(&change.object);
+    }
+    let versions: Vec<Value> = ours().map(|change| (*change.object).clone()).collect();
+    rules::check_transitions(&versions);
+    let claims: Vec<Claim> = changes
+        .iter()
+        .filter(|change| change.plural == "deployments")
+        .map(|change| {
+            let claim = Claim::of(&change.object, change.at);
+            if change.happened == Happened::Deleted { claim.gone(change.at) } else { claim }
+        })
+        .collect();
+    let history = world.remote.history();
+    if let Some(stray) = history.iter().find(|entry| matches!(entry.what, What::Stray { .. })) {
+        return Err(format!("a call to nowhere: {stray:?}"));
+    }
+    let in_place = story.steps.iter().flat_map(|step| &step.words).any(|word| word.contains("InPlace"));
+    let updates: Vec<_> = history.iter().filter_map(|entry| update(&entry.what)).collect();
+    let landed_on_active = |entry: &&Entry| match entry.what {
+        What::Applied { call, from, .. } => updates.contains(&call) && from == Some(LineState::Active),
+        _ => false,
+    };
+    if let Some(entry) = history.iter().find(landed_on_active).filter(|_| !in_place) {
+        return Err(format!("the configuration of a line that answers was changed: {entry:?}"));
+    }
+    if world.metrics.panics.get() > 0 {
+        return Err("the operator panicked".to_owned());
+    }
+    let verdict = judge(&lock(&world.edits), &claims, &history, clock::now());
+    if verdict.lie.total().is_zero() { Ok(()) } else { Err(format!("the status lied:\n{verdict}")) }
+}
+
+/// The call, where it is one that changes a configuration.
+fn update(what: &What) -> Option<CallId> {
+    match what {
+        What::Arrived(arrival) if arrival.route == Route::Update => Some(arrival.call),
+        _ => None,
     }
 }
 
@@ -178,6 +198,10 @@ fn missing(world: &World, end: &End) -> Option<String> {
     match end {
         End::Line(id, state) => {
             (line(id) != Some(*state)).then(|| format!("the line {id} is {:?}, not {state:?}", line(id)))
+        }
+        End::Version(id, version) => {
+            let is = world.remote.line(id).map(|line| line.app_version);
+            (is != Some(*version)).then(|| format!("the line {id} has version {is:?}, not {version}"))
         }
         End::Says(name, reason) => {
             let Some(object) = get(world, "deployments", name) else {

@@ -1,4 +1,4 @@
-//! The whole controller in a simulated world: `docs/protocol.md` says what is simulated. A failure prints the command that replays it.
+//! The whole controller in a simulated world: `docs/correctness.md` says what is simulated. A failure prints the command that replays it.
 
 mod case;
 mod network;
@@ -11,7 +11,8 @@ mod world;
 
 use case::Case;
 
-/// Replays `SEED`, or else a few runs, each twice: they must go the same way to the letter.
+/// Replays `SEED`, or else a few runs, each twice: they must go the same way to the letter. With `RUST_LOG=sarvam_operator=debug`, the
+/// operator tells each step of the protocol.
 #[test]
 fn replay() {
     let seed = std::env::var("SEED").ok();
@@ -19,6 +20,10 @@ fn replay() {
         Some(seed) => vec![seed.parse::<Case>().unwrap_or_else(|error| panic!("{error}"))],
         None => sweeps::some(40),
     };
+    if seed.is_some() {
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        tracing_subscriber::fmt().with_env_filter(filter).without_time().init();
+    }
     for case in cases {
         let [first, second] = [(); 2].map(|()| case.play(true));
         if seed.is_some() {

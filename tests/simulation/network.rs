@@ -21,6 +21,9 @@ use tokio::time::{sleep, timeout};
 use crate::trouble::{Bend, Delivery, Fate, Moment, Reply, Seam, What};
 use crate::world::{Operator, World};
 
+/// How long kube's client waits for a byte, unless it is told otherwise.
+const READ_TIMEOUT: Duration = Duration::from_secs(295);
+
 /// A client of the world's API server.
 pub fn to_api_server(world: &Arc<World>, operator: &Arc<Operator>) -> kube::Client {
     let (world, operator) = (Arc::clone(world), Arc::clone(operator));
@@ -53,14 +56,17 @@ async fn ask(world: Arc<World>, operator: Arc<Operator>, request: Request) -> Re
     }
     let (server, view) = (world.api.clone(), operator.view.clone());
     let serve = async move { server.request(&view, &head.method, &head.uri, &body) };
-    let served = world.carry(&operator, crash, lands, serve).await;
-    match served {
-        _ if answer == Reply::Nothing => pending().await,
-        api_server::Answer::Whole(status, body) => {
+    let carried = async {
+        let carried = world.carry(&operator, crash, lands, serve).await;
+        if answer == Reply::Nothing { pending().await } else { carried }
+    };
+    match timeout(READ_TIMEOUT, carried).await {
+        Err(_) => in_place_of(Reply::Broken, None),
+        Ok(api_server::Answer::Whole(status, body)) => {
             world.note(|| format!("operator {} #{number} <- {status}", operator.number));
             in_place_of(answer, Some((status, body)))
         }
-        api_server::Answer::Watch(watch) => Body::from_stream(deliver(world, operator, watch)).into_response(),
+        Ok(api_server::Answer::Watch(watch)) => Body::from_stream(deliver(world, operator, *watch)).into_response(),
     }
 }
 
@@ -101,8 +107,14 @@ fn deliver(
                 }
                 sleep(world.leg()).await;
                 ready.push_back(event.clone());
-                // An event that comes again does so after a newer one.
-                ready.extend(again.take_if(|again: &mut Value| *again != event));
+                // An event that comes again does so after a newer one of its object.
+                let is_newer = |again: &mut Value| {
+                    let meta = |event: &Value, field: &str| event["object"]["metadata"][field].clone();
+                    event["type"] == "MODIFIED"
+                        && meta(again, "uid") == meta(&event, "uid")
+                        && meta(again, "resourceVersion") != meta(&event, "resourceVersion")
+                };
+                ready.extend(again.take_if(is_newer));
             }
             let line = format!("{}\n", ready.pop_front()?);
             Some((Ok(line.into()), (watch, ready, again)))
@@ -118,7 +130,7 @@ async fn pass(world: &Arc<World>, operator: &Arc<Operator>, event: &Value, again
     match world.arrive(operator, Seam::Event, gist).1 {
         Some(What::Crash(_)) => {
             world.kill(operator);
-            pending().await
+            pending::<()>().await;
         }
         Some(What::Deliver(Delivery::Hold(time))) => sleep(time).await,
         Some(What::Deliver(Delivery::Freeze(time))) => {
@@ -185,7 +197,11 @@ impl Wire {
         if operator.is_dead() {
             return pending().await;
         }
-        let seam = if request.method() == Method::GET { Seam::Look } else { Seam::Send };
+        let seam = match *request.method() {
+            Method::GET => Seam::Look,
+            Method::PUT => Seam::Send,
+            _ => Seam::Change,
+        };
         let body = request.body().and_then(reqwest::Body::as_bytes).map(Bytes::copy_from_slice).unwrap_or_default();
         let (number, struck) = world.arrive(operator, seam, || {
             let (_, path) = request.url().path().split_once("/deployments").unwrap_or_default();

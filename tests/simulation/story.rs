@@ -29,6 +29,8 @@ pub struct Step {
 pub enum End {
     /// The object's Ready condition has this reason.
     Says(&'static str, &'static str),
+    /// The line has this version of its agent.
+    Version(&'static str, i64),
     /// The line is in this state at the remote.
     Line(&'static str, LineState),
 }
@@ -74,6 +76,7 @@ impl Story {
                 self.steps.push(Step { at, words: step.to_vec() });
             }
             ["end", "line", id, state] => self.ends.push(End::Line(id, self::state(state))),
+            ["end", "version", id, version] => self.ends.push(End::Version(id, version.parse().expect("a number"))),
             ["end", object, reason] => self.ends.push(End::Says(object, reason)),
             _ => panic!("{}: no story has a line {words:?}", self.name),
         }

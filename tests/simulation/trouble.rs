@@ -11,8 +11,10 @@ use self::What::{Api, Crash, Deliver, Remote};
 pub enum Seam {
     /// A call to the remote that reads.
     Look,
-    /// A call to the remote that changes something.
+    /// A call to the remote that pauses or resumes.
     Send,
+    /// A call to the remote that changes a configuration.
+    Change,
     /// A request to the API server that reads.
     Read,
     /// One that changes something.
@@ -112,9 +114,11 @@ const fn seconds(seconds: u64) -> Duration {
 const NEVER: Option<Duration> = None;
 const AT_ONCE: Option<Duration> = Some(Duration::ZERO);
 
-const REQUESTS: &[Seam] = &[Seam::Look, Seam::Send, Seam::Read, Seam::Write, Seam::Watch];
-const REMOTE: &[Seam] = &[Seam::Look, Seam::Send];
-const SEND: &[Seam] = &[Seam::Send];
+const REQUESTS: &[Seam] = &[Seam::Look, Seam::Send, Seam::Change, Seam::Read, Seam::Write, Seam::Watch];
+const REMOTE: &[Seam] = &[Seam::Look, Seam::Send, Seam::Change];
+/// A configuration that the remote refuses is not sent again until somebody edits it: that is an end of its own.
+const NO_CHANGE: &[Seam] = &[Seam::Look, Seam::Send];
+const SEND: &[Seam] = &[Seam::Send, Seam::Change];
 const LOOK: &[Seam] = &[Seam::Look];
 const SERVER: &[Seam] = &[Seam::Read, Seam::Write, Seam::Watch];
 const WRITE: &[Seam] = &[Seam::Write];
@@ -175,7 +179,7 @@ pub static TROUBLES: &[Trouble] = &[
     trouble("404", REMOTE, Remote(Bend::Fault(|| refuse(404, "not_found_error")))),
     trouble("408", REMOTE, Remote(Bend::Fault(|| refuse(408, "request_timeout_error")))),
     trouble("409", REMOTE, Remote(Bend::Fault(|| refuse(409, "conflict_error")))),
-    trouble("422", REMOTE, Remote(Bend::Fault(|| refuse(422, "unprocessable_entity_error")))),
+    trouble("422", NO_CHANGE, Remote(Bend::Fault(|| refuse(422, "unprocessable_entity_error")))),
     trouble(
         "redirect",
         REMOTE,

@@ -383,7 +383,7 @@ impl Check {
                 memory.doubts.patch = None;
                 memory.doubts.patches = Time(0);
             }
-            (Variant::DoubtsOfObject, Event::Noticed(object, _) | Event::Read(Some(object)))
+            (Variant::DoubtsOfObject, Event::Noticed(object, _) | Event::Read(object))
                 if known.object.as_ref().map(|o| o.uid).or(known.gone).is_some_and(|uid| uid != object.uid) =>
             {
                 memory.doubts = super::Doubts::default();
@@ -1151,7 +1151,10 @@ impl Model for Check {
             }
             Move::Return(id) => match world.replicas[usize::from(id)].pending {
                 Pending::Reading(Some(object)) => {
-                    self.drive(&mut world, id, Event::Read(object.map(|stored| stored.seen())));
+                    let followed =
+                        world.replicas[usize::from(id)].memory.object.as_ref().map_or(Uid(0), |known| known.uid);
+                    let event = object.map_or(Event::Missing(followed), |stored| Event::Read(stored.seen()));
+                    self.drive(&mut world, id, event);
                 }
                 Pending::Looking { began, served: Some((line, epoch)) } => {
                     world.replicas[usize::from(id)].epoch = epoch;

@@ -37,7 +37,7 @@ pub enum Answer {
     /// An HTTP status and a whole body.
     Whole(u16, Value),
     /// A stream of events.
-    Watch(Watch),
+    Watch(Box<Watch>),
 }
 
 impl ApiServer {
@@ -71,7 +71,7 @@ impl ApiServer {
             body => serde_json::from_slice(body).map_err(|error| Refused::new(400, "BadRequest", error.to_string()))?,
         };
         if method == Method::GET && target.name.is_none() && target.is_watch() {
-            return Ok(Answer::Watch(Watch::begin(self.clone(), view.clone(), target)));
+            return Ok(Answer::Watch(Box::new(Watch::begin(self.clone(), view.clone(), target))));
         }
         let mut store = self.store();
         let (code, answer) = match (method, target.name.is_some()) {

@@ -96,7 +96,9 @@ fn fill_in(schema: &Value, value: &mut Value) {
         }
     }
     if let (schema @ Value::Object(_), Some(items)) = (&schema["items"], value.as_array_mut()) {
-        items.iter_mut().for_each(|item| fill_in(schema, item));
+        for item in items {
+            fill_in(schema, item);
+        }
     }
 }
 

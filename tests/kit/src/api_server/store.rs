@@ -117,7 +117,7 @@ impl Store {
         json!({
             "apiVersion": target.kind.api_version,
             "kind": format!("{}List", target.kind.kind),
-            "metadata": {"resourceVersion": version.to_string()},
+            "metadata": {"resourceVersion": version.to_string(), "continue": ""},
             "items": items.iter().map(|item| (**item).clone()).collect::<Vec<_>>(),
         })
     }
@@ -181,7 +181,14 @@ impl Store {
         let manager = target.manager().map(|manager| (place.clone(), manager.to_owned()));
         let Some(manager) = manager else {
             let mut object = self.get(target)?;
+            let uid = object["metadata"]["uid"].clone();
             merge(&mut object, patch);
+            if target.status {
+                // A patch of a status is not held to the uid that it names.
+                object["metadata"]["uid"] = uid;
+            } else if !object["metadata"]["uid"].is_null() && object["metadata"]["uid"] != uid {
+                return Err(Refused::new(422, "Invalid", "metadata.uid: field is immutable"));
+            }
             return self.replace(target, object).map(|object| (200, object));
         };
         let answer = if self.objects.contains_key(&place) {
@@ -202,7 +209,7 @@ impl Store {
     fn replace(&mut self, target: &Target, mut object: Value) -> Result<Value, Refused> {
         let (place, name) = place(target);
         let before = self.get(target)?;
-        self.check(target, &name, &before, &object["metadata"])?;
+        check(target, &name, &before, &object["metadata"])?;
         if target.status {
             object = Value::Object(
                 before
@@ -216,6 +223,8 @@ impl Store {
         } else if target.kind.is_custom() {
             object["status"] = before["status"].clone();
         }
+        object["apiVersion"] = json!(target.kind.api_version);
+        object["kind"] = json!(target.kind.kind);
         target.kind.fill_in(&mut object);
         for field in
             ["uid", "creationTimestamp", "generation", "namespace", "name", "resourceVersion", "deletionTimestamp"]
@@ -239,31 +248,17 @@ impl Store {
         }
         let finalizers = object["metadata"]["finalizers"].as_array().map_or(0, Vec::len);
         if !object["metadata"]["deletionTimestamp"].is_null() && finalizers == 0 {
-            return Ok(self.remove(place, object));
+            // The answer is from before the removal, which makes a version of its own.
+            self.remove(&place, object.clone());
+            return Ok(object);
         }
         Ok(self.write(place, object, Happened::Modified))
-    }
-
-    /// Holds what a request says of an object's identity against the object.
-    fn check(&self, target: &Target, name: &str, object: &Value, said: &Value) -> Result<(), Refused> {
-        for (field, why) in [
-            (
-                "resourceVersion",
-                "the object has been modified; please apply your changes to the latest version and try again",
-            ),
-            ("uid", "the uid is another object's"),
-        ] {
-            if !said[field].is_null() && said[field] != "" && said[field] != object["metadata"][field] {
-                return Err(Refused::conflict(&target.kind, name, why));
-            }
-        }
-        Ok(())
     }
 
     pub(super) fn delete(&mut self, target: &Target, options: &Value) -> Result<Value, Refused> {
         let (place, name) = place(target);
         let mut object = self.get(target)?;
-        self.check(target, &name, &object, &options["preconditions"])?;
+        check(target, &name, &object, &options["preconditions"])?;
         let finalizers = object["metadata"]["finalizers"].as_array().map_or(0, Vec::len);
         if finalizers > 0 {
             if object["metadata"]["deletionTimestamp"].is_null() {
@@ -276,15 +271,15 @@ impl Store {
             }
             return Ok(object);
         }
-        let removed = self.remove(place, object);
+        let removed = self.remove(&place, object);
         let details = json!({"name": name, "kind": target.kind.plural, "uid": removed["metadata"]["uid"]});
         Ok(json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}))
     }
 
-    fn remove(&mut self, place: Place, object: Value) -> Value {
-        self.objects.remove(&place);
-        self.applied.retain(|(applied, _), _| *applied != place);
-        self.record(&place, object, Happened::Deleted)
+    fn remove(&mut self, place: &Place, object: Value) -> Value {
+        self.objects.remove(place);
+        self.applied.retain(|(applied, _), _| applied != place);
+        self.record(place, object, Happened::Deleted)
     }
 
     fn write(&mut self, place: Place, object: Value, happened: Happened) -> Value {
@@ -315,4 +310,20 @@ impl Store {
 fn place(target: &Target) -> (Place, String) {
     let name = target.name.clone().unwrap_or_default();
     ((target.kind.plural.clone(), target.namespace.clone().unwrap_or_default(), name.clone()), name)
+}
+
+/// Holds what a request says of an object's identity against the object.
+fn check(target: &Target, name: &str, object: &Value, said: &Value) -> Result<(), Refused> {
+    for (field, why) in [
+        (
+            "resourceVersion",
+            "the object has been modified; please apply your changes to the latest version and try again",
+        ),
+        ("uid", "the uid is another object's"),
+    ] {
+        if !said[field].is_null() && said[field] != "" && said[field] != object["metadata"][field] {
+            return Err(Refused::conflict(&target.kind, name, why));
+        }
+    }
+    Ok(())
 }
