@@ -545,7 +545,7 @@ async fn a_status_is_taken_whatever_the_remote_says() {
         let status = DeploymentStatus {
             observed_generation: Some(1),
             remote: Some(remote.fitted()),
-            rollout: Some(RolloutStatus::new(Some(now), everything, &shown, &asked)),
+            rollout: Some(Box::new(RolloutStatus::new(Some(now), everything, &shown, &asked))),
             conditions: conditions::update(&[], &told, 1, now),
         };
         let stored = server.write_status(D, &json!({"status": status})).await.expect("the status is within its bounds");

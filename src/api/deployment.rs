@@ -183,7 +183,7 @@ pub struct DeploymentStatus {
 
     /// The change that the line is paused for, or waits to be paused for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rollout: Option<RolloutStatus>,
+    pub rollout: Option<Box<RolloutStatus>>,
 
     /// Whether the line is as asked: Ready, and beside it Reconciling while the operator works on it, or Stalled when a person must act.
     /// RolloutOverdue is there while a change takes longer than spec.rollout.maxPauseSeconds.
@@ -262,7 +262,7 @@ pub struct RemoteStatus {
     /// The daily window in which the line answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::shown_schedule")]
-    pub schedule: Option<Schedule>,
+    pub schedule: Option<Box<Schedule>>,
 
     /// The direction of calls, in the remote's own word.
     #[serde(default, skip_serializing_if = "Option::is_none")]

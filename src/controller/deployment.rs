@@ -322,10 +322,11 @@ impl Follower {
         let request = self.step(Event::Listed { began, row: remote.as_deref().map(sight) });
         if let Some(mut remote) = remote.filter(|_| self.memory().looked() == Some(began)) {
             // A row has the numbers alone; where they are the same, the connections of the last look still are.
-            if let Some(known) = self.remote.take().map(|known| known.config.connections)
-                && known.agrees_with(&remote.config.connections)
+            if let Some(known) = self.remote.take().map(|known| known.config)
+                && known.connections != remote.config.connections
+                && known.connections.agrees_with(&remote.config.connections)
             {
-                remote.config.connections = known;
+                Arc::make_mut(&mut remote.config).connections.clone_from(&known.connections);
             }
             self.remote = Some(*remote);
             self.waits_since = None;
@@ -691,7 +692,8 @@ impl Follower {
             observed_generation: Some(generation),
             remote,
             rollout: change
-                .map(|(remote, asked)| RolloutStatus::new(self.paused_since(seen), differing, &remote.config, asked)),
+                .map(|(remote, asked)| RolloutStatus::new(self.paused_since(seen), differing, &remote.config, asked))
+                .map(Box::new),
             conditions: conditions::update(
                 &seen.status.conditions,
                 &conditions,
@@ -722,7 +724,7 @@ const fn lane(change: &Change, why: Why) -> Lane {
 
 /// What the step function needs of an answer.
 fn sight(remote: &Remote) -> Sight {
-    Sight { state: remote.state, config: Arc::new(remote.config.clone()) }
+    Sight { state: remote.state, config: Arc::clone(&remote.config) }
 }
 
 fn remote_status(remote: &Remote, with_connections: bool) -> RemoteStatus {
@@ -736,7 +738,7 @@ fn remote_status(remote: &Remote, with_connections: bool) -> RemoteStatus {
         app_version: config.app_version,
         phone_numbers: remote.phone_numbers(),
         connections: config.connections.unwrap_or_default(),
-        schedule: config.schedule,
+        schedule: config.schedule.map(Box::new),
         channel_direction: remote.channel_direction.clone(),
         updated_at: remote.updated_at.map(Timestamp),
         updated_by: remote.updated_by.clone(),

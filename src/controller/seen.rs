@@ -136,6 +136,9 @@ impl From<Received> for Seen {
     fn from(received: Received) -> Self {
         let Received { meta, spec, mut status } = received;
         status.conditions.shrink_to_fit();
+        if let Some(remote) = &mut status.remote {
+            remote.phone_numbers.shrink_to_fit();
+        }
         Self {
             uid: meta.uid.unwrap_or_default().into(),
             version: meta.resource_version.unwrap_or_default().into(),

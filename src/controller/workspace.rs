@@ -80,6 +80,8 @@ struct State {
     accepted: bool,
     /// The key is new, or a call was refused: the list tells whether it is good.
     probe: bool,
+    /// It may name another Secret than the one that was read.
+    moved: bool,
     /// Somebody waits for the list.
     wanted: bool,
     walks: Walks,
@@ -117,6 +119,7 @@ impl Account {
                 fault: None,
                 accepted: false,
                 probe: true,
+                moved: false,
                 wanted: false,
                 walks: Walks::default(),
                 unmanaged: None,
@@ -156,6 +159,7 @@ impl Account {
                 budget.set_rate(rate(&workspace));
             }
             state.place = place(&workspace);
+            state.moved = true;
         }
         state.workspace = workspace;
         drop(state);
@@ -466,10 +470,15 @@ impl Walks {
 /// Keeps a Workspace until it is gone: reads its Secret, tells its status.
 pub async fn keep(term: Arc<Term>, account: Arc<Account>) {
     let mut told: Option<WorkspaceStatus> = None;
+    let mut read_at = Instant::now();
+    let mut refresh = read_at;
     measure(&term, &account, Truth::Unknown, Reason::Pending);
     while !term.is_over() {
-        {
+        // A line that counts otherwise is no reason to read it.
+        let moved = std::mem::take(&mut account.state().moved);
+        if moved || refresh <= Instant::now() {
             let _reading = account.reading.lock().await;
+            read_at = Instant::now();
             let read = read_key(&term, &account).await;
             account.adopt(&term, read);
         }
@@ -479,7 +488,7 @@ pub async fn keep(term: Arc<Term>, account: Arc<Account>) {
         }
         tell(&term, &account, &mut told).await;
         let hindered = account.state().obstacle.is_some();
-        let refresh = Instant::now() + if hindered { REFRESH_HINDERED } else { REFRESH };
+        refresh = read_at + if hindered { REFRESH_HINDERED } else { REFRESH };
         if timeout_at(refresh, account.changed.notified()).await.is_ok() {
             tokio::time::sleep(GATHER).await;
         }

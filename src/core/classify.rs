@@ -5,7 +5,7 @@ mod explanation;
 mod retry_after;
 mod text;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
@@ -72,7 +72,7 @@ pub struct Remote {
     pub state: State,
     /// What can be managed of it; texts of at most 256 characters. A row of the list has the numbers alone, not the
     /// connections that they belong to.
-    pub config: Shown,
+    pub config: Arc<Shown>,
     /// `app_id`: the agent that answers; at most 256 characters.
     pub app_id: Option<String>,
     /// `channel_direction`, at most 256 characters.

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -98,13 +99,13 @@ impl Line {
                 Some("paused") => State::Paused,
                 _ => State::Unknown,
             },
-            config: Shown {
+            config: Arc::new(Shown {
                 app_version: self.app_version.integer(),
                 name: told(&self.name),
                 description: told(&self.description),
                 connections,
                 schedule: self.inbound_config.0.and_then(|window| window.into_schedule(reply)),
-            },
+            }),
             app_id: told(&self.app_id),
             channel_direction: told(&self.channel_direction),
             updated_at: self.updated_at.text().and_then(|time| time.parse().ok()),

@@ -44,7 +44,7 @@ fn a_whole_object_is_read() {
         Remote {
             deployment: Id::new("dep-1").unwrap(),
             state: State::Active,
-            config: Shown {
+            config: Arc::new(Shown {
                 app_version: Some(7),
                 name: Some("Support line".into()),
                 description: Some("Hindi and English".into()),
@@ -55,7 +55,7 @@ fn a_whole_object_is_read() {
                     days: Days::parse(["Monday", "Tuesday"]).unwrap(),
                     timezone: "Asia/Kolkata".into(),
                 }),
-            },
+            }),
             app_id: Some("agent-1".into()),
             channel_direction: Some("inbound".into()),
             updated_at: Some("2026-11-23T04:30:00Z".parse().unwrap()),
@@ -180,7 +180,11 @@ fn a_wrong_type_in_an_optional_field_counts_as_not_told() {
         let nothing = Remote {
             deployment: Id::new("dep-1").unwrap(),
             state: State::Paused,
-            config: if value.starts_with('[') { Shown { connections, ..Shown::default() } } else { Shown::default() },
+            config: Arc::new(if value.starts_with('[') {
+                Shown { connections, ..Shown::default() }
+            } else {
+                Shown::default()
+            }),
             app_id: None,
             channel_direction: None,
             updated_at: None,
