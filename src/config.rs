@@ -266,12 +266,12 @@ impl Run {
 
 /// Reads the name of a field that can be managed, or `all`.
 fn fields(text: &str) -> Result<Fields, String> {
-    let named: Fields = Field::ALL.into_iter().filter(|field| [field.name(), "all"].contains(&text)).collect();
-    if named.is_empty() {
+    let chosen: Fields = Field::ALL.into_iter().filter(|field| [field.name(), "all"].contains(&text)).collect();
+    if chosen.is_empty() {
         let names = Field::ALL.map(Field::name).join(", ");
         return Err(format!("'{text}' is no field that can be managed: give some of {names}, or all"));
     }
-    Ok(named)
+    Ok(chosen)
 }
 
 /// Reads a number and a unit.

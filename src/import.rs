@@ -142,8 +142,9 @@ fn write(
         Format::Yaml => {
             let documents = manifests().map(|(line, manifest)| {
                 let yaml = output::document(format, &manifest)?.unwrap_or_default();
-                let comments: String = omissions(line, managed).iter().map(|it| format!("# {it}\n")).collect();
-                Ok(format!("---\n# {}\n{comments}{yaml}", about(line)))
+                let omissions = omissions(line, managed);
+                let comments = [about(line)].into_iter().chain(omissions).map(|it| format!("# {it}\n"));
+                Ok(format!("---\n{}{yaml}", comments.collect::<Vec<_>>().concat()))
             });
             documents.collect::<Result<_, String>>()?
         }

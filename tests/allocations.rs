@@ -19,7 +19,7 @@ use serde_json::json;
 const PAGE: usize = 100;
 
 /// A line of a page is kept with its texts, an allocation each, and one now and then for a growing list.
-const A_LINE: u64 = 20;
+const A_LINE: u64 = 40;
 
 fn say(what: &str, measured: &AllocationInfo) {
     println!("{what}: {} allocations, {} bytes in all", measured.count_total, measured.bytes_total);

@@ -245,7 +245,7 @@ fn fields_of_configuration() -> Vec<Field> {
                 {"strategy": "PauseFirst", "maxPauseSeconds": 3600, "onFailure": "Resume"},
             ]),
             refuses: vec![
-                (json!([{"strategy": "Recreate"}]), r#"supported values: "InPlace", "PauseFirst""#),
+                (json!([{"strategy": "Recreate"}]), r#"supported values: "PauseFirst", "InPlace""#),
                 (json!([{"maxPauseSeconds": 9}]), "should be greater than or equal to 10"),
                 (json!([{"maxPauseSeconds": 3601}]), "should be less than or equal to 3600"),
                 (json!([{"onFailure": "Rollback"}]), r#"supported values: "Resume", "StayPaused""#),

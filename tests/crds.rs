@@ -45,11 +45,11 @@ fn no_field_says_where_the_key_goes() {
     let mut names = vec![];
     property_names(&schemas, &mut names);
     assert!(names.iter().any(|name| name == "apikeysecretref"), "{names:?}");
-    let named: Vec<_> = names
+    let telling: Vec<_> = names
         .iter()
         .filter(|name| ["url", "host", "endpoint", "proxy", "namespace"].iter().any(|it| name.contains(it)))
         .collect();
-    assert!(named.is_empty(), "{named:?}");
+    assert!(telling.is_empty(), "{telling:?}");
 }
 
 /// The name of every property below, in lower case.

@@ -1,5 +1,7 @@
 //! `Deployment`: one phone line.
 
+#![allow(clippy::doc_markdown, reason = "these comments are what kubectl explain shows, where backticks would show")]
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};

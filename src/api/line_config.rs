@@ -1,5 +1,7 @@
 //! A line's configuration as objects carry it: what a spec manages, and what a status shows.
 
+#![allow(clippy::doc_markdown, reason = "these comments are what kubectl explain shows, where backticks would show")]
+
 use std::collections::HashSet;
 
 use kube::KubeSchema;

@@ -72,14 +72,12 @@ pub async fn follow(term: Arc<Term>, key: Key, mailbox: Arc<Mailbox>) {
         let mut start = follower.rest(until).await;
         // Boxed, so that a line at rest takes little memory.
         let worked = loop {
-            match Box::pin(AssertUnwindSafe(follower.work(start)).catch_unwind()).await {
-                Ok(worked) => break worked,
-                Err(_) => {
-                    error!(object = %follower.key, "a bug: the work on this line panicked; it goes on after a pause");
-                    follower.term.context.metrics.panics.inc();
-                    start = Start::Panicked;
-                }
+            if let Ok(worked) = Box::pin(AssertUnwindSafe(follower.work(start)).catch_unwind()).await {
+                break worked;
             }
+            error!(object = %follower.key, "a bug: the work on this line panicked; it goes on after a pause");
+            follower.term.context.metrics.panics.inc();
+            start = Start::Panicked;
         };
         match worked {
             Some(at) => until = at,

@@ -67,7 +67,7 @@ impl Events {
         if passing || before == Some(now.reason.to_string().as_str()) {
             return;
         }
-        let good = now.ready == Truth::True && now.progress == Progress::Done;
+        let good = now.reason == Reason::RollingOut || (now.ready == Truth::True && now.progress == Progress::Done);
         let event = Event {
             type_: if good { EventType::Normal } else { EventType::Warning },
             action: reason.clone(),

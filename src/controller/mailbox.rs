@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use super::seen::Seen;
 use crate::core::{
     classify::Remote,
+    config::Shown,
     step::{Source, Uid},
     time::Time,
 };
@@ -175,9 +176,12 @@ impl Mailbox {
     }
 }
 
-/// All that a row says, in a number.
+/// All that a row says, in a number. It has the phone numbers, not the connections that they belong to.
 fn fingerprint(remote: &Remote) -> u64 {
+    let Remote { deployment, state, config, app_id, channel_direction, updated_at, updated_by } = remote;
+    let Shown { app_version, name, description, connections, schedule } = &**config;
     let mut hasher = DefaultHasher::new();
-    remote.hash(&mut hasher);
+    (deployment, state, app_id, channel_direction, updated_at, updated_by).hash(&mut hasher);
+    (app_version, name, description, connections.numbers(), schedule).hash(&mut hasher);
     hasher.finish()
 }

@@ -365,6 +365,7 @@ impl Verdict {
 
     /// The conditions that tell it.
     #[must_use]
+    #[allow(clippy::too_many_lines, reason = "one place for what is said of each")]
     pub fn conditions(self, details: &Details<'_>) -> Conditions {
         use {Progress as P, Truth as T};
         let found = match details.seen {

@@ -381,7 +381,7 @@ impl Memory {
     /// Whether the line is at rest: what shows it as it was last seen changes nothing.
     #[must_use]
     pub fn rests(&self) -> bool {
-        let is_told = self.told.is_some_and(|told| told.is_at_rest());
+        let is_told = self.told.is_some_and(Verdict::is_at_rest);
         is_told && self.obstacle.is_none() && self.is_quiet()
     }
 
@@ -414,7 +414,7 @@ impl Memory {
             Event::Hindered(obstacle) => self.hinder(now, obstacle),
             Event::Barred(bar) => self.bar(now, bar),
             Event::Looked { began, answer: Ok(Sight { state, config }) } => {
-                self.look(settings, now, Seen { state, config, began });
+                self.look(settings, now, &Seen { state, config, began });
             }
             Event::Looked { answer: Err((trouble, not_before)), .. } => {
                 self.fail(settings, now, trouble, not_before);
@@ -517,14 +517,14 @@ impl Memory {
         }
     }
 
-    fn look(&mut self, settings: &Settings, now: Time, seen: Seen) {
+    fn look(&mut self, settings: &Settings, now: Time, seen: &Seen) {
         let before = self.seen.replace(seen.clone());
         self.panicked = false;
         self.fresh = false;
         self.due = Due::Nothing;
         let Some(object) = self.object.clone() else { return };
-        self.follow_rollout(settings, now, &object, &seen);
-        let next = if object.mode == Mode::Correct { self.next(settings, &object, &seen) } else { None };
+        self.follow_rollout(settings, now, &object, seen);
+        let next = if object.mode == Mode::Correct { self.next(settings, &object, seen) } else { None };
         let Some(next) = next else {
             self.failing = None;
             self.failures = 0;
@@ -542,7 +542,7 @@ impl Memory {
             // What was refused was refused to a line in another state: a resume that came before the pause had landed.
             self.hold = now;
         }
-        if object.claims || self.was_undone(&object, before.as_ref(), &seen) {
+        if object.claims || self.was_undone(&object, before.as_ref(), seen) {
             self.contend(settings, now);
         }
         match self.settling {
@@ -558,7 +558,7 @@ impl Memory {
                 self.settling = None;
                 self.failures = self.failures.saturating_add(1);
                 self.hold = now + self.backoff(settings, self.failures);
-                if aim == Aim::Config && self.rollout.was_ignored(&object, &seen) {
+                if aim == Aim::Config && self.rollout.was_ignored(&object, seen) {
                     return self.start_afresh(now);
                 }
             }
@@ -603,7 +603,7 @@ impl Memory {
                 let full = self.seen.as_ref().map(|seen| Arc::clone(&seen.config));
                 // A row lacks what only a look shows; where it shows no change, the look's word stands.
                 let config = full.filter(|_| self.is_as_seen(&object, &row)).unwrap_or_else(|| Arc::clone(&row.config));
-                self.look(settings, now, Seen { config, ..row });
+                self.look(settings, now, &Seen { config, ..row });
                 // It is as old as it is, and the next one is due from then.
                 self.look_at = self.look_at.min(began + settings.horizon).max(now);
             }
@@ -739,7 +739,7 @@ impl Memory {
         let uid = self.object.as_ref().map_or(0, |object| object.uid.0);
         let part = (uid ^ uid >> 64).wrapping_add(u128::from(failures) * 97) % 256;
         let less = pause.as_millis() / 4 * part / 256;
-        pause - Duration::from_millis(u64::try_from(less).unwrap_or_default())
+        pause.saturating_sub(Duration::from_millis(u64::try_from(less).unwrap_or_default()))
     }
 
     fn decide(&mut self, settings: &Settings, now: Time) -> Request {

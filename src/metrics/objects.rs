@@ -137,6 +137,7 @@ fn seconds(time: Timestamp) -> f64 {
 }
 
 impl Collector for Objects {
+    #[allow(clippy::too_many_lines, reason = "one series after the other")]
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let known = self.known();
         // There from the start, so that a sum over no lines is 0 and not nothing.

@@ -162,8 +162,11 @@ fn same(line: &Remote, id: &str, object: &Json) {
         ("updated_by", &line.updated_by),
     ] {
         let told = only(object, field).and_then(Json::text);
+        // A text with a part of the key in it is not shown: the key's own tests say which parts those are.
         let plain = told.filter(|told| {
-            !told.is_empty() && told.len() <= 40 && told.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            let is_plain =
+                !told.is_empty() && told.len() <= 40 && told.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            is_plain && !THE_KEY.is_given_away_by(told)
         });
         if let Some(plain) = plain {
             assert_eq!(read.as_deref(), Some(plain), "{field} is misread");

@@ -138,7 +138,9 @@ async fn lines_without_an_object_are_told() {
             let operator = stage.operator();
             lines(stage, 2).await;
             let free: Vec<String> = (0..12).map(|n| format!("free-{n:02}")).collect();
-            free.iter().for_each(|line| stage.line(line));
+            for line in &free {
+                stage.line(line);
+            }
             let told = |it: &Value| it["status"]["unmanaged"] == json!({"total": 12, "deploymentIDs": free[..10]});
             let version =
                 stage.until_workspace("twelve lines without an object", told).await["metadata"]["resourceVersion"]

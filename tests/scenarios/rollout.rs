@@ -18,7 +18,7 @@ const PAUSE: Option<Action> = Some(Action::Pause);
 const RESUME: Option<Action> = Some(Action::Resume);
 
 /// Adds a line of version 1 with a number, whose object is Ready and manages nothing but `paused` yet.
-async fn line(stage: &Stage, name: &str, state: LineState) {
+async fn add_line(stage: &Stage, name: &str, state: LineState) {
     let line = Line {
         status: state,
         connection_configs: vec![ConnectionConfig {
@@ -112,7 +112,7 @@ async fn every_kind_of_change_in_every_setting_of_the_remote() {
         let play = async |stage: &Stage| {
             stage.operator();
             for kind in kinds() {
-                line(stage, kind.name, kind.state).await;
+                add_line(stage, kind.name, kind.state).await;
                 stage.edit(kind.name, kind.edit.clone()).await;
             }
             for kind in kinds() {
@@ -147,7 +147,7 @@ async fn every_kind_of_change_in_every_setting_of_the_remote() {
 async fn a_clean_change_takes_as_few_calls_as_can_be() {
     scenario("change-clean", async |stage| {
         stage.operator();
-        line(stage, "support", LineState::Active).await;
+        add_line(stage, "support", LineState::Active).await;
         let before = stage.remote.history().len();
         stage.edit("support", json!({"appVersion": 2})).await;
         let object = stage.ready("support").await;
@@ -177,7 +177,7 @@ async fn a_clean_change_takes_as_few_calls_as_can_be() {
 async fn a_strategy_in_place_never_pauses() {
     scenario("in-place", async |stage| {
         stage.operator();
-        line(stage, "support", LineState::Active).await;
+        add_line(stage, "support", LineState::Active).await;
         stage.edit("support", json!({"appVersion": 2, "rollout": {"strategy": "InPlace"}})).await;
         stage.ready("support").await;
         assert_eq!((stage.puts("support"), version(stage, "support")), (vec![], 2));
@@ -193,7 +193,7 @@ async fn what_comes_between_is_taken_in() {
         let slow = || Effect::Delay(Duration::from_millis(700));
         let busy = || Effect::Refuse(Refusal::new(503, "unavailable"));
         for name in ["newer", "older", "pause", "resumed", "changed", "deleted"] {
-            line(stage, name, LineState::Active).await;
+            add_line(stage, name, LineState::Active).await;
         }
         for name in ["newer", "older", "pause", "deleted"] {
             stage.remote.inject(Fault::on(Route::Update, slow()).line(name).once());
@@ -249,7 +249,7 @@ async fn a_call_that_goes_astray_at_any_step_is_made_good() {
             STEPS.iter().flat_map(|(step, ..)| faults.iter().map(move |(fault, _)| format!("{step}-{fault}"))).collect()
         };
         for name in names(&faults) {
-            line(stage, &name, LineState::Active).await;
+            add_line(stage, &name, LineState::Active).await;
         }
         for (step, route, call) in STEPS {
             for (fault, effect) in &faults {
@@ -289,7 +289,7 @@ async fn a_leader_leaves_at_every_step(name: &str, leaves: Leaves) {
     scenario(name, async |stage| {
         let (mut leader, mut follower) = leader_and_follower(stage).await;
         for (step, route, call) in STEPS {
-            line(stage, step, LineState::Active).await;
+            add_line(stage, step, LineState::Active).await;
             let late = Effect::Apply { after: Duration::from_millis(300), then: Then::Hang };
             stage.remote.inject(Fault::on(route, late).line(step).nth(call));
             stage.edit(step, json!({"appVersion": 2})).await;
@@ -348,7 +348,7 @@ async fn a_change_that_fails_is_told_and_the_line_is_what_was_asked_for_that() {
         stage.operator();
         let numbers = json!([{"connectionID": "conn-9", "phoneNumbers": ["+9144"]}]);
         for (name, route, effect, on_failure, ..) in &cases {
-            line(stage, name, Active).await;
+            add_line(stage, name, Active).await;
             stage.remote.inject(Fault::on(*route, effect.clone()).line(*name));
             let change = json!({"appVersion": 2, "rollout": {"onFailure": on_failure}});
             stage.edit(name, change).await;
@@ -390,7 +390,7 @@ async fn a_line_is_not_down_for_longer_than_was_said() {
         let busy = Effect::Refuse(Refusal::new(503, "unavailable"));
         stage.remote.inject(Fault::on(Route::Update, busy));
         for (name, on_failure) in [("resumes", "Resume"), ("stays", "StayPaused")] {
-            line(stage, name, LineState::Active).await;
+            add_line(stage, name, LineState::Active).await;
             let rollout = json!({"maxPauseSeconds": 10, "onFailure": on_failure});
             stage.edit(name, json!({"appVersion": 2, "rollout": rollout})).await;
         }
@@ -425,7 +425,7 @@ async fn drift_of_the_configuration_is_named_field_by_field() {
             line.name = Some("not managed".to_owned());
         };
         for (name, policy) in [("corrected", "Correct"), ("reported", "Report")] {
-            line(stage, name, LineState::Active).await;
+            add_line(stage, name, LineState::Active).await;
             stage.edit(name, json!({"appVersion": 2, "description": "ours"})).await;
             stage.ready(name).await;
             stage.edit(name, json!({"driftPolicy": policy})).await;
@@ -452,7 +452,7 @@ async fn drift_of_the_configuration_is_named_field_by_field() {
 async fn suspend_stops_a_change_where_it_is_and_says_so() {
     scenario("change-suspended", async |stage| {
         stage.operator();
-        line(stage, "support", LineState::Active).await;
+        add_line(stage, "support", LineState::Active).await;
         stage.remote.inject(Fault::on(Route::Update, Effect::Refuse(Refusal::new(503, "unavailable"))));
         stage.edit("support", json!({"appVersion": 2})).await;
         called(stage, Route::Update, "support", 1).await;
@@ -477,7 +477,7 @@ async fn a_list_that_only_grows_is_told() {
     let switches = Switches { lists: Lists::Merge, ..Switches::default() };
     let play = async |stage: &Stage| {
         stage.launch(Launch::default().flag("--lists", "merge"));
-        line(stage, "support", LineState::Active).await;
+        add_line(stage, "support", LineState::Active).await;
         let numbers = |list: &[&str]| json!({"connections": [{"connectionID": "conn-1", "phoneNumbers": list}]});
         stage.edit("support", numbers(&["+9180", &format!("+91{}", number("support"))])).await;
         stage.ready("support").await;
@@ -498,7 +498,7 @@ async fn what_cannot_be_carried_out_is_told_and_paused_goes_on() {
     scenario("change-barred", async |stage| {
         stage.operator();
         for name in ["first", "second", "no-zone"] {
-            line(stage, name, LineState::Active).await;
+            add_line(stage, name, LineState::Active).await;
         }
         let claim = json!({"connections": [{"connectionID": "conn-1", "phoneNumbers": ["+9180"]}]});
         stage.edit("first", claim.clone()).await;

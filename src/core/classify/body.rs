@@ -83,14 +83,13 @@ struct Window {
 impl Line {
     fn into_remote(self, reply: &Reply<'_>) -> Option<Remote> {
         let told = |scalar: &Scalar| text::clean(scalar.text()?, reply);
-        let connections = match self.connection_configs.0 {
-            Some(connections) => ShownConnections::Full(full(connections, reply)),
-            None => {
-                let mut numbers = numbers(&self.phone_numbers, reply);
-                numbers.sort_unstable();
-                numbers.dedup();
-                ShownConnections::Numbers(numbers)
-            }
+        let connections = if let Some(connections) = self.connection_configs.0 {
+            ShownConnections::Full(full(connections, reply))
+        } else {
+            let mut numbers = numbers(&self.phone_numbers, reply);
+            numbers.sort_unstable();
+            numbers.dedup();
+            ShownConnections::Numbers(numbers)
         };
         Some(Remote {
             deployment: Id::new(self.deployment_id.text()?).ok()?,

@@ -138,18 +138,18 @@ fn the_state_is_one_of_two_words_or_unknown() {
 fn a_version_may_have_any_sign() {
     for version in [-3, 0, 7, i64::MIN, i64::MAX] {
         let body = format!(r#"{{"deployment_id":"dep-1","app_version":{version}}}"#);
-        assert_eq!(answer(Call::Get, 200, &body).map(|remote| remote.app_version), Ok(Some(version)));
+        assert_eq!(answer(Call::Get, 200, &body).map(|remote| remote.config.app_version), Ok(Some(version)));
     }
 }
 
 #[test]
-fn the_first_hundred_numbers_are_kept() {
-    let numbers: Vec<String> = (100..200).map(|number| format!("+{number}")).collect();
+fn the_first_thousand_numbers_are_kept() {
+    let numbers: Vec<String> = (1000..2024).map(|number| format!("+{number}")).collect();
     let body =
         |more: &str| format!(r#"{{"deployment_id":"dep-1","phone_numbers":["{}"{more}]}}"#, numbers.join("\",\""));
     for more in ["", r#","+0""#, r#","+0","+1""#] {
         assert_eq!(
-            answer(Call::Get, 200, &body(more)).map(|remote| remote.phone_numbers),
+            answer(Call::Get, 200, &body(more)).map(|remote| remote.phone_numbers()),
             Ok(numbers.clone()),
             "{more}"
         );

@@ -9,11 +9,11 @@ const SETTINGS: Settings = Settings {
     settle: Duration::from_secs(5),
     takeover: Duration::from_secs(40),
     retry: Duration::from_secs(1),
-    retry_cap: Duration::from_secs(300),
-    sync: Duration::from_secs(60),
-    horizon: Duration::from_secs(120),
+    retry_cap: Duration::from_mins(5),
+    sync: Duration::from_mins(1),
+    horizon: Duration::from_mins(2),
     stale_after: 3,
-    grace: Duration::from_secs(60),
+    grace: Duration::from_mins(1),
     lists: Lists::Replace,
 };
 

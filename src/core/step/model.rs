@@ -396,8 +396,8 @@ impl Check {
         };
         memory.take_in(&self.settings, NOW, event);
         let goes_on = match (self.variant, patched) {
-            (Variant::PatchTrusted, Some((version, Sent::Clean))) => version,
-            (Variant::ResumeBeforeLook, Some((version, Sent::Clean | Sent::Unclear(_)))) => version,
+            (Variant::PatchTrusted | Variant::ResumeBeforeLook, Some((version, Sent::Clean)))
+            | (Variant::ResumeBeforeLook, Some((version, Sent::Unclear(_)))) => version,
             _ => None,
         };
         if let Some(version) = goes_on {

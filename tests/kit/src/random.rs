@@ -11,6 +11,7 @@ impl Random {
     }
 
     /// Another stream, for somebody who draws at a pace of their own.
+    #[must_use]
     pub fn fork(&mut self) -> Self {
         Self(self.below(u64::MAX))
     }
