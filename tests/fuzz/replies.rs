@@ -19,7 +19,7 @@ const LINE: &str = "dep-1";
 /// The key of the calls. No id can hold eight of its characters in a row.
 pub const KEY: &str = "Zq7/kP2+wX9~rT4=mB6!nD1";
 
-static THE_KEY: LazyLock<ApiKey> = LazyLock::new(|| ApiKey::new(KEY.as_bytes()).ok().expect("a key"));
+static THE_KEY: LazyLock<ApiKey> = LazyLock::new(|| ApiKey::new(KEY.as_bytes()).unwrap_or_else(|_| panic!("a key")));
 
 /// What came of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -58,7 +58,8 @@ async fn a_tug_of_war_slows_down() {
                 assert!(ready_message(&object).contains("ravi@example.org"), "{object}");
             }
             stage.line_is("dep-1", LineState::Paused).await;
-            assert!(flipped.elapsed() >= Duration::from_secs(pause), "round {round} came too soon");
+            // A quarter of a pause differs from object to object.
+            assert!(flipped.elapsed() >= Duration::from_millis(750 * pause), "round {round} came too soon");
             assert_eq!(stage.puts("dep-1").len(), puts + 1, "round {round}");
         }
         // An edit does not wait for that.
