@@ -69,8 +69,8 @@ fn is_a_test(binary: &str, test: &str) -> bool {
 }
 
 /// Whether `#[test]`, or `#[tokio::test…]`, stands above the function, with nothing but attributes and comments in between.
-fn has_test(text: &str, test: &str) -> bool {
-    let rows: Vec<_> = text.lines().map(str::trim).collect();
+fn has_test(source: &str, test: &str) -> bool {
+    let rows: Vec<_> = source.lines().map(str::trim).collect();
     let begins = |line: &str| ["fn ", "async fn "].iter().any(|word| line.starts_with(&format!("{word}{test}(")));
     let above = rows.iter().position(|line| begins(line)).map(|at| &rows[..at]).unwrap_or_default();
     let above = above.iter().rev().take_while(|line| line.starts_with('#') || line.starts_with("//"));
