@@ -18,9 +18,9 @@ const PAUSE: Option<Action> = Some(Action::Pause);
 const RESUME: Option<Action> = Some(Action::Resume);
 
 /// Adds a line of version 1 with a number, whose object is Ready and manages nothing but `paused` yet.
-async fn add_line(stage: &Stage, name: &str, state: LineState) {
+async fn add_line(stage: &Stage, name: &str, found: LineState) {
     let line = Line {
-        status: state,
+        status: found,
         connection_configs: vec![ConnectionConfig {
             connection_id: "conn-1".to_owned(),
             phone_numbers: vec![format!("+91{}", number(name))],
@@ -28,7 +28,7 @@ async fn add_line(stage: &Stage, name: &str, state: LineState) {
         ..Line::new(name)
     };
     stage.remote.add_line(ORG, WORKSPACE_ID, line);
-    stage.apply(name, name, state == LineState::Paused).await;
+    stage.apply(name, name, found == LineState::Paused).await;
     stage.ready(name).await;
 }
 

@@ -47,7 +47,7 @@ async fn run(args: &Args) -> Result<ExitCode> {
         operator: args.operator.canonicalize().because(format!("--operator {}", args.operator.display()))?,
         length: Duration::from_mins(args.minutes),
         seed: args.seed.unwrap_or_else(clock),
-        lines: args.lines.into(),
+        lines: args.lines,
         folder: Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/soak"),
     };
     // What is dropped is stopped.
