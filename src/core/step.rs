@@ -828,12 +828,14 @@ impl Memory {
             _ if self.pending => Why::Edit,
             _ => Why::Correction,
         };
-        let verdict = match &change {
-            Change::Status(action) if !rolls => Verdict::Acting(*action),
-            change => Verdict::RollingOut(rollout::stage(change)),
+        let verdict = match (&change, self.given_up(object)) {
+            (_, Some(failed)) => failed,
+            (Change::Status(action), _) if !rolls => Verdict::Acting(*action),
+            (change, _) => Verdict::RollingOut(rollout::stage(change)),
         };
         // A status that tells of trouble stays as it is: it tells more than that we try again.
         let beside = match self.told {
+            _ if self.failing.is_some() && !object.claims => None,
             Some(told) if told == verdict || !(told.claims() || told.is_progress()) => None,
             _ => Some(verdict),
         };
@@ -866,6 +868,9 @@ impl Memory {
             let expires = seen.began + (settings.sync * settings.stale_after).max(settings.horizon + settings.sync);
             if expires <= now {
                 return (Verdict::Stale(failing.trouble), Time::NEVER);
+            }
+            if let Some(failed) = self.given_up(object) {
+                return (failed, expires);
             }
             // One failed look does not make a claim untrue: it holds until the last good look is too old.
             let verdict = if agrees && object.claims { self.settled(object, seen) } else { failing.verdict() };

@@ -120,7 +120,7 @@ async fn a_status_of_another_version_is_no_hindrance() {
         stage.apply("support-line", "dep-1", true).await;
         let condition = |type_: &str| {
             json!({"type": type_, "status": "True", "reason": "Synced", "message": "as it was told then",
-                "lastTransitionTime": "2026-01-01T00:00:00Z"})
+                "observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z"})
         };
         let status = json!({"phase": "Done", "conditions": [condition("Ready"), condition("Verified")]});
         write_status(stage, "support-line", &status, &PatchParams::default()).await.unwrap();

@@ -202,8 +202,8 @@ impl Memory {
 
     /// What to tell while `next` has yet to be done.
     pub(super) fn progress(&self, object: &Object, seen: &Seen, next: &Next) -> Verdict {
-        match (&next.change, self.rollout.failed) {
-            (_, Some(failure)) => Verdict::RolloutFailed { failure, goes_on: !self.rollout.gave_up(object) },
+        match (&next.change, self.given_up(object)) {
+            (_, Some(failed)) => failed,
             _ if next.gate > seen.began => Verdict::RollingOut(Stage::Waiting),
             (Change::Status(action), _) if !self.rolls_out(object, &next.change) => Verdict::Acting(*action),
             (change, _) => Verdict::RollingOut(stage(change)),
@@ -212,11 +212,14 @@ impl Memory {
 
     /// Why a line is not as asked although there is nothing more to do.
     pub(super) fn shortfall(&self, settings: &Settings, object: &Object, seen: &Seen) -> Option<Verdict> {
-        if let Some(failure) = self.rollout.failed {
-            return Some(Verdict::RolloutFailed { failure, goes_on: !self.rollout.gave_up(object) });
-        }
         let surplus = self.bar.is_none() && !self.difference(settings, object, &seen.config).surplus.is_empty();
-        surplus.then_some(Verdict::Surplus)
+        self.given_up(object).or_else(|| surplus.then_some(Verdict::Surplus))
+    }
+
+    /// What to tell of a change that was given up, or takes too long.
+    pub(super) fn given_up(&self, object: &Object) -> Option<Verdict> {
+        let goes_on = !self.rollout.gave_up(object);
+        self.rollout.failed.map(|failure| Verdict::RolloutFailed { failure, goes_on })
     }
 }
 
