@@ -266,7 +266,7 @@ spec:
     }
     fs::write(folder.path().join("b.yaml"), crd("pipes", "Pipe").replace("scope:", "scoop:")).unwrap();
     let refused = plane.apply_crds(folder.path()).await.unwrap_err().to_string();
-    assert!(refused.contains("b.yaml") && refused.contains("scoop"), "{refused}");
+    assert!(refused.contains("pipes.testkit") && refused.contains("scoop"), "{refused}");
 }
 
 #[tokio::test]
