@@ -122,7 +122,7 @@ async fn a_status_of_another_version_is_no_hindrance() {
             json!({"type": type_, "status": "True", "reason": "Synced", "message": "as it was told then",
                 "observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z"})
         };
-        let status = json!({"phase": "Done", "conditions": [condition("Ready"), condition("Verified")]});
+        let status = json!({"phase": "Done", "observedGeneration": 1, "conditions": [condition("Ready"), condition("Verified")]});
         write_status(stage, "support-line", &status, &PatchParams::default()).await.unwrap();
         stage.operator();
         let object = stage.ready("support-line").await;
