@@ -36,7 +36,7 @@ use crate::{
         line::{Action, Change, State, Trouble},
         rollout::Failure,
         status::{Conditions, Details, Obstacle, Verdict},
-        step::{Event, Memory, Request, Sent, Settings, Source, Told, Uid, Why, step},
+        step::{Event, Memory, Request, Sent, Settings, Source, Told, Uid, Why, note, step},
         time::Time,
         walk,
     },
@@ -213,17 +213,29 @@ impl Follower {
     }
 
     fn step(&mut self, event: Event) -> Request {
+        debug!(?event, "step");
+        let request = self.remember(|memory, settings, now| step(memory, settings, now, event));
+        debug!(?request, "step");
+        request
+    }
+
+    /// Takes in an event after which another one comes at once.
+    fn note(&mut self, event: Event) {
+        debug!(?event, "note");
+        self.remember(|memory, settings, now| (note(memory, settings, now, event), ()));
+    }
+
+    /// Puts what `think` makes of the memory in its place.
+    fn remember<T>(&mut self, think: impl FnOnce(Memory, &Settings, Time) -> (Memory, T)) -> T {
         let now = self.term.context.clock.now();
         let settings = self.settings();
         let memory = match &mut self.memory {
             Place::Own(_, guard) => &mut **guard,
             Place::Apart(memory) => memory,
         };
-        debug!(?event, "step");
-        let (next, request) = step(std::mem::replace(memory, Memory::first()), &settings, now, event);
-        debug!(?request, "step");
+        let (next, thought) = think(std::mem::replace(memory, Memory::first()), &settings, now);
         *memory = next;
-        request
+        thought
     }
 
     /// The protocol's settings for this line.
@@ -281,7 +293,7 @@ impl Follower {
     async fn take_news(&mut self) -> Option<Request> {
         let inbox = self.mailbox.take();
         if let Some(uid) = inbox.deleted {
-            self.step(Event::Deleted(uid));
+            self.note(Event::Deleted(uid));
             self.seen = None;
             self.remote = None;
             self.told = None;
@@ -299,13 +311,13 @@ impl Follower {
             // Not enough is known yet: what came is handed on with the next news.
             return Some(Request::Wait(Time::NEVER));
         };
-        let request = self.step(Event::Hindered(obstacle));
         let request = match &self.seen {
             Some(seen) => {
                 let object = seen.object(&self.term.context.clock);
+                self.note(Event::Hindered(obstacle));
                 self.step(Event::Noticed(object, self.source))
             }
-            None => request,
+            None => self.step(Event::Hindered(obstacle)),
         };
         // A call that was asked for must be made: another step would take the request's place. A row from before it is worth nothing.
         let sends = matches!(request, Request::Send { .. });
@@ -345,7 +357,7 @@ impl Follower {
                     self.join();
                     let (bar, why) = bar.unzip();
                     self.bar = why.unwrap_or_default();
-                    self.step(Event::Barred(bar));
+                    self.note(Event::Barred(bar));
                     self.obstacle = message.unwrap_or_default();
                     return Some(obstacle);
                 }
@@ -503,7 +515,7 @@ impl Follower {
         let (answer, told) = tokio::join!(biased; call, tell);
         permit.finish(Some(&line), &answer);
         if let Some((verdict, told)) = told {
-            self.step(Event::Told(verdict, told));
+            self.note(Event::Told(verdict, told));
         }
         let Err(fault) = answer else {
             info!(%change, ?why, "sent");
@@ -549,7 +561,7 @@ impl Follower {
             return Event::Missing(followed);
         }
         if seen.is_deleting {
-            self.step(Event::Hindered(Some(Obstacle::Deleting)));
+            self.note(Event::Hindered(Some(Obstacle::Deleting)));
         }
         let object = seen.object(&self.term.context.clock);
         self.seen = Some(Arc::new(seen));

@@ -253,6 +253,10 @@ impl Fields {
         self.iter().any(Field::needs_pause)
     }
 
+    const fn insert(&mut self, field: Field) {
+        self.0 |= 1 << field as u8;
+    }
+
     /// Each of them, in the order of [`Field::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Field> {
         Field::ALL.into_iter().filter(move |field| self.has(*field))
@@ -261,7 +265,9 @@ impl Fields {
 
 impl FromIterator<Field> for Fields {
     fn from_iter<T: IntoIterator<Item = Field>>(fields: T) -> Self {
-        Self(fields.into_iter().fold(0, |set, field| set | 1 << field as u8))
+        let mut all = Self::default();
+        fields.into_iter().for_each(|field| all.insert(field));
+        all
     }
 }
 
@@ -327,13 +333,15 @@ impl Managed {
     /// How what was shown differs from this. The one place that compares a configuration.
     #[must_use]
     pub fn difference(&self, shown: &Shown, lists: Lists) -> Difference {
-        let of = |wanted: &dyn Fn(&Compared) -> bool| {
-            Field::ALL.into_iter().filter(|field| wanted(&self.compare(*field, shown, lists))).collect()
-        };
-        Difference {
-            changes: of(&|compared| matches!(compared, Compared::Differs)),
-            surplus: of(&|compared| matches!(compared, Compared::Surplus)),
+        let mut difference = Difference::default();
+        for field in Field::ALL {
+            match self.compare(field, shown, lists) {
+                Compared::Same => {}
+                Compared::Differs => difference.changes.insert(field),
+                Compared::Surplus => difference.surplus.insert(field),
+            }
         }
+        difference
     }
 
     fn compare(&self, field: Field, shown: &Shown, lists: Lists) -> Compared {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::config::Fields;
+
 /// Whether a line is paused while what callers reach is changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Strategy {
@@ -31,6 +33,14 @@ pub struct Rollout {
     pub max_pause: Duration,
     /// What becomes of the line when the change fails.
     pub on_failure: OnFailure,
+}
+
+impl Rollout {
+    /// Whether the line is paused while these fields are changed.
+    #[must_use]
+    pub fn pauses_for(&self, fields: Fields) -> bool {
+        self.strategy == Strategy::PauseFirst && fields.need_pause()
+    }
 }
 
 impl Default for Rollout {

@@ -314,10 +314,18 @@ pub enum Request {
 
 /// One step of the protocol.
 #[must_use]
-pub fn step(mut memory: Memory, settings: &Settings, now: Time, event: Event) -> (Memory, Request) {
-    memory.take_in(settings, now, event);
+pub fn step(memory: Memory, settings: &Settings, now: Time, event: Event) -> (Memory, Request) {
+    let mut memory = note(memory, settings, now, event);
     let request = memory.decide(settings, now);
     (memory, request)
+}
+
+/// Takes in one of several events that came together. Nothing is asked for before the [`step`] of the last: a request that
+/// nobody carries out would count as made.
+#[must_use]
+pub fn note(mut memory: Memory, settings: &Settings, now: Time, event: Event) -> Memory {
+    memory.take_in(settings, now, event);
+    memory
 }
 
 impl Memory {
@@ -389,12 +397,6 @@ impl Memory {
     #[must_use]
     pub fn doubt_until(&self) -> Time {
         self.object.as_ref().map_or(Time(0), |object| self.closes(object))
-    }
-
-    /// Whether a call that contradicts the object may still land.
-    #[must_use]
-    pub fn in_doubt(&self, now: Time) -> bool {
-        self.doubt_until() > now
     }
 
     fn take_in(&mut self, settings: &Settings, now: Time, event: Event) {
@@ -594,37 +596,32 @@ impl Memory {
             return;
         }
         // In peace a row changes nothing: there is nothing to do, or nothing that may be done.
-        let in_peace =
-            |memory: &Self, seen: &Seen| object.mode != Mode::Correct || memory.next(settings, &object, seen).is_none();
-        let was_in_peace = self.seen.as_ref().is_none_or(|seen| in_peace(self, seen));
+        let is_done = |seen: &Seen| self.next(settings, &object, seen).is_none();
+        let is_in_peace = |seen: &Seen| object.mode != Mode::Correct || is_done(seen);
+        let was_in_peace = self.seen.as_ref().is_none_or(is_in_peace);
         let row = row.map(|Sight { state, config }| Seen { state, config, began });
-        match row {
-            Some(row) if self.is_told_by(settings, &object, &row) && in_peace(self, &row) => {
-                let full = self.seen.as_ref().map(|seen| Arc::clone(&seen.config));
-                // A row lacks what only a look shows; where it shows no change, the look's word stands.
-                let config = full.filter(|_| self.is_as_seen(&object, &row)).unwrap_or_else(|| Arc::clone(&row.config));
+        // A row lacks which number belongs to which connection, and what is told of a line that isn't as asked has more in it
+        // than a row: then it is as good as a look only where it shows no change.
+        let is_as_seen = |row: &Seen| {
+            self.seen
+                .as_ref()
+                .filter(|seen| seen.state == row.state && object.config.sees_no_change(&seen.config, &row.config))
+        };
+        let is_plain = |row: &Seen| {
+            object.config.connections.is_none() && is_done(row) && self.shortfall(settings, &object, row).is_none()
+        };
+        match row.filter(|row| is_in_peace(row) && (is_as_seen(row).is_some() || is_plain(row))) {
+            Some(row) => {
+                // Where it shows no change, the look's word stands.
+                let config = is_as_seen(&row).map_or_else(|| Arc::clone(&row.config), |seen| Arc::clone(&seen.config));
                 self.look(settings, now, &Seen { config, ..row });
                 // It is as old as it is, and the next one is due from then.
                 self.look_at = self.look_at.min(began + settings.horizon).max(now);
             }
             // A line that is known to differ, or whose calls fail, has looks of its own already.
-            _ if self.failing.is_none() && was_in_peace => self.look_at = now,
-            _ => {}
+            None if self.failing.is_none() && was_in_peace => self.look_at = now,
+            None => {}
         }
-    }
-
-    /// Whether a row is as good as a look. It lacks which number belongs to which connection; and what is told of a line
-    /// that isn't as asked has more in it than a row.
-    fn is_told_by(&self, settings: &Settings, object: &Object, row: &Seen) -> bool {
-        let as_asked = self.next(settings, object, row).is_none() && self.shortfall(settings, object, row).is_none();
-        self.is_as_seen(object, row) || (as_asked && object.config.connections.is_none())
-    }
-
-    /// Whether a row shows the line as the last look did.
-    fn is_as_seen(&self, object: &Object, row: &Seen) -> bool {
-        self.seen
-            .as_ref()
-            .is_some_and(|seen| seen.state == row.state && object.config.sees_no_change(&seen.config, &row.config))
     }
 
     /// Somebody else changed a line that was as asked. Where that goes on, corrections wait ever longer: two writers that
@@ -776,37 +773,33 @@ impl Memory {
 
     /// The next request towards a call to the remote, if one is due.
     fn act(&mut self, settings: &Settings, now: Time, object: &Object) -> Option<Request> {
-        let next = self.seen.as_ref().and_then(|seen| {
-            let next = self.next(settings, object, seen)?;
-            (next.gate <= seen.began).then_some(next)
-        });
-        match self.due {
-            Due::Nothing => None,
-            Due::Edit => match next {
-                Some(next) if !next.looks_first => Some(self.send(object, next.change)),
-                // Nothing says that the line needs a call, unless one may have landed that the last look could not see. And
-                // what callers could notice is changed after a look only: the last one may be old.
-                _ => self.unsure(settings, now, object).map(|action| self.send(object, Change::Status(action))),
-            },
-            Due::Correction if next.is_none() || self.hold > now => None,
-            Due::Correction if !self.fresh => {
-                self.reread = true;
-                Some(Request::Read)
-            }
-            // Before a drift is corrected, the claim that it contradicts is taken back.
-            Due::Correction if object.claims => Some(Request::Tell(Verdict::Drifted)),
-            Due::Correction => next.map(|next| self.send(object, next.change)),
+        if self.due == Due::Nothing {
+            return None;
         }
+        let needed = self.seen.as_ref().and_then(|seen| self.next(settings, object, seen));
+        let looked = self.looked();
+        let is_ready = |next: &rollout::Next| looked.is_some_and(|began| next.gate <= began);
+        if self.due == Due::Edit {
+            // Where nothing says that the line needs a call, one may have landed that the last look could not see. And what
+            // callers could notice is changed after a look only: the last one may be old.
+            let unsure = self.unsure(now, object, needed.as_ref()).map(Change::Status);
+            let at_once = needed.filter(|next| is_ready(next) && !next.looks_first).map(|next| next.change);
+            return at_once.or(unsure).map(|change| self.send(object, change));
+        }
+        let next = needed.filter(is_ready).filter(|_| self.hold <= now)?;
+        if !self.fresh {
+            self.reread = true;
+            return Some(Request::Read);
+        }
+        // Before a drift is corrected, the claim that it contradicts is taken back.
+        Some(if object.claims { Request::Tell(Verdict::Drifted) } else { self.send(object, next.change) })
     }
 
     /// What to send for an edit although the last look shows the state that is asked, or there was none: a contrary call may
     /// have landed that it could not see. Ours may have, also where its doubt has closed since and no look has succeeded after
     /// it.
-    fn unsure(&self, settings: &Settings, now: Time, object: &Object) -> Option<Action> {
-        let stands = self.seen.as_ref().is_none_or(|seen| match self.next(settings, object, seen) {
-            None => true,
-            Some(next) => matches!(next.change, Change::Config(_)) && object.paused,
-        });
+    fn unsure(&self, now: Time, object: &Object, next: Option<&rollout::Next>) -> Option<Action> {
+        let stands = next.is_none_or(|next| matches!(next.change, Change::Config(_)) && object.paused);
         let (action, began) = match &self.seen {
             Some(seen) => (self.target(object, seen.state), seen.began),
             None => (wanted(object), now),
@@ -828,11 +821,7 @@ impl Memory {
             _ if self.pending => Why::Edit,
             _ => Why::Correction,
         };
-        let verdict = match (&change, self.given_up(object)) {
-            (_, Some(failed)) => failed,
-            (Change::Status(action), _) if !rolls => Verdict::Acting(*action),
-            (change, _) => Verdict::RollingOut(rollout::stage(change)),
-        };
+        let verdict = self.doing(object, &change);
         // A status that tells of trouble stays as it is: it tells more than that we try again.
         let beside = match self.told {
             _ if self.failing.is_some() && !object.claims => None,
@@ -849,9 +838,8 @@ impl Memory {
     /// What to tell now, and when that changes by itself.
     fn verdict(&self, settings: &Settings, now: Time, object: &Object) -> (Verdict, Time) {
         if let Some((obstacle, since)) = self.obstacle {
-            let patience = obstacle.grace(settings).map_or(Time(0), |grace| since + grace);
-            let stalled = patience <= now;
-            return (Verdict::Hindered { obstacle, stalled }, if stalled { Time::NEVER } else { patience });
+            let (stalled, changes) = patience(obstacle.grace(settings), since, now);
+            return (Verdict::Hindered { obstacle, stalled }, changes);
         }
         if self.panicked {
             return (Verdict::InternalError, Time::NEVER);
@@ -877,9 +865,8 @@ impl Memory {
             return (verdict, expires);
         }
         if let Some((bar, since)) = self.bar {
-            let patience = bar.grace(settings).map_or(Time(0), |grace| since + grace);
-            let stalled = patience <= now;
-            return (Verdict::Barred { bar, stalled }, if stalled { Time::NEVER } else { patience });
+            let (stalled, changes) = patience(bar.grace(settings), since, now);
+            return (Verdict::Barred { bar, stalled }, changes);
         }
         let verdict = match (next, object.mode) {
             _ if agrees => self.settled(object, seen),
@@ -930,6 +917,12 @@ pub const CREDENTIALS_GRACE: Duration = Duration::from_mins(1);
 
 const fn wanted(object: &Object) -> Action {
     Action::for_paused(object.paused)
+}
+
+/// Whether what has lasted since then needs a human by now, and when that changes.
+fn patience(grace: Option<Duration>, since: Time, now: Time) -> (bool, Time) {
+    let until = grace.map_or(Time(0), |grace| since + grace);
+    if until <= now { (true, Time::NEVER) } else { (false, until) }
 }
 
 #[cfg(test)]

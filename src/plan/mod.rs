@@ -22,7 +22,6 @@ use crate::{
         config::{Connections, Field, Fields, Lists, Managed},
         id::{Id, LineId},
         line::{Action, State},
-        rollout::Strategy,
         step::Mode,
     },
     output,
@@ -303,8 +302,7 @@ fn calls(
     round_trip: Option<Duration>,
 ) -> (Vec<String>, Option<String>) {
     let id = &line.spec.deployment_id;
-    let needs_pause = fields.need_pause() && line.spec.rollout().strategy == Strategy::PauseFirst;
-    let pause = state != State::Paused && (line.spec.paused || needs_pause);
+    let pause = state != State::Paused && (line.spec.paused || line.spec.rollout().pauses_for(fields));
     let resume = !line.spec.paused && (state != State::Active || pause);
     let status = |action: Action| format!("PUT {id}/status {}", action.verb());
     let names: Vec<&str> = fields.iter().map(Field::name).collect();

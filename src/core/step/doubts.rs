@@ -32,11 +32,10 @@ impl Doubts {
         }
     }
 
-    /// Until when a PATCH may land that sets a field of `wanted` to something else.
+    /// Until when a PATCH may land that sets a field of `wanted`, which has some, to something else.
     pub(super) fn against(&self, wanted: &Managed) -> Time {
-        let last =
-            self.patch.as_ref().filter(|(sent, _)| sent.contradicts(wanted)).map_or(Time(0), |(_, until)| *until);
-        if wanted.is_empty() { Time(0) } else { last.max(self.patches) }
+        let last = self.patch.as_ref().filter(|(sent, _)| sent.contradicts(wanted));
+        last.map_or(self.patches, |(_, until)| self.patches.max(*until))
     }
 
     /// Until when any PATCH may land.

@@ -121,8 +121,7 @@ impl Memory {
         let at_once = |change| Next { change, gate: Time(0), looks_first: false };
         let changes = self.difference(settings, object, &seen.config).changes;
         if !changes.is_empty() {
-            let pause_first = object.rollout.strategy == Strategy::PauseFirst
-                && (changes.need_pause() || self.rollout.refused_while_active);
+            let pause_first = object.rollout.pauses_for(changes) || self.rollout.refused_while_active;
             if (pause_first || object.paused) && seen.state != State::Paused {
                 return Some(at_once(Change::Status(Action::Pause)));
             }
@@ -202,11 +201,22 @@ impl Memory {
 
     /// What to tell while `next` has yet to be done.
     pub(super) fn progress(&self, object: &Object, seen: &Seen, next: &Next) -> Verdict {
-        match (&next.change, self.given_up(object)) {
+        match self.doing(object, &next.change) {
+            Verdict::Acting(_) | Verdict::RollingOut(_) if next.gate > seen.began => {
+                Verdict::RollingOut(Stage::Waiting)
+            }
+            verdict => verdict,
+        }
+    }
+
+    /// What to tell of a call for the line while it is under way.
+    pub(super) fn doing(&self, object: &Object, change: &Change) -> Verdict {
+        match (change, self.given_up(object)) {
             (_, Some(failed)) => failed,
-            _ if next.gate > seen.began => Verdict::RollingOut(Stage::Waiting),
-            (Change::Status(action), _) if !self.rolls_out(object, &next.change) => Verdict::Acting(*action),
-            (change, _) => Verdict::RollingOut(stage(change)),
+            (Change::Status(action), _) if !self.rolls_out(object, change) => Verdict::Acting(*action),
+            (Change::Status(Action::Pause), _) => Verdict::RollingOut(Stage::Pausing),
+            (Change::Status(Action::Resume), _) => Verdict::RollingOut(Stage::Resuming),
+            (Change::Config(_), _) => Verdict::RollingOut(Stage::Changing),
         }
     }
 
@@ -220,14 +230,5 @@ impl Memory {
     pub(super) fn given_up(&self, object: &Object) -> Option<Verdict> {
         let goes_on = !self.rollout.gave_up(object);
         self.rollout.failed.map(|failure| Verdict::RolloutFailed { failure, goes_on })
-    }
-}
-
-/// The stage that a call of a change begins.
-pub(super) const fn stage(change: &Change) -> Stage {
-    match change {
-        Change::Config(_) => Stage::Changing,
-        Change::Status(Action::Pause) => Stage::Pausing,
-        Change::Status(Action::Resume) => Stage::Resuming,
     }
 }
