@@ -14,7 +14,7 @@ use crate::{
     sarvam,
 };
 
-/// Pauses and resumes the phone lines of Sarvam voice agents, as Kubernetes objects say.
+/// Pauses, resumes and configures the phone lines of Sarvam voice agents, as Kubernetes objects say.
 #[derive(Debug, Parser)]
 #[command(version, about, arg_required_else_help = true, after_help = EXIT_CODES)]
 pub struct Cli {

@@ -524,13 +524,8 @@ async fn a_status_is_taken_whatever_the_remote_says() {
             updated_by: long(),
         };
         let message = "\u{1f4de}".repeat(5000);
-        let told = Conditions {
-            ready: Truth::False,
-            reason: Reason::InvalidRequest,
-            progress: Progress::Stalled,
-            message,
-            overdue: true,
-        };
+        let told =
+            Conditions { ready: Truth::False, reason: Reason::InvalidRequest, progress: Progress::Stalled, message };
         let shown = Shown {
             app_version: Some(i64::MIN),
             name: long(),

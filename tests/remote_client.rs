@@ -232,7 +232,7 @@ async fn get(client: &Client) -> Result<Remote, Fault> {
 }
 
 async fn list(client: &Client) -> Result<Page, Fault> {
-    client.list(&key(), &id("org-1"), &id("ws-1"), 200, 100).await
+    client.list(&key(), &id("org-1"), &id("ws-1"), 200).await
 }
 
 /// The outcome of a call that has to fail, in the two words that decide.

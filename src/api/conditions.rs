@@ -1,12 +1,12 @@
 //! `status.conditions`, as kstatus, Flux, Helm and `kubectl wait` read them.
 //!
-//! Ready is always there and comes first. Reconciling and Stalled are abnormal: present when true, else absent, and never both.
+//! Ready is always there and comes first. The others are abnormal: present when true, else absent; Reconciling and Stalled never both.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use serde_json::{Value, json};
 
-use crate::core::status::{Conditions, Progress};
+use crate::core::status::{Conditions, Progress, Reason};
 
 /// The most conditions that a status may hold.
 pub const MAX_ITEMS: usize = 16;
@@ -39,9 +39,15 @@ pub fn update(existing: &[Condition], told: &Conditions, generation: i64, now: T
         Progress::Stalled => Some(condition("Stalled", "True")),
     };
     let others = existing.iter().filter(|old| !OURS.contains(&old.type_.as_str()));
-    let overdue = told.overdue.then(|| condition("RolloutOverdue", "True"));
+    let overdue = (told.reason == Reason::RolloutOverdue).then(|| condition("RolloutOverdue", "True"));
     let ours = [Some(condition("Ready", told.ready.as_str())), progress, overdue];
     ours.into_iter().flatten().chain(others.cloned()).take(MAX_ITEMS).collect()
+}
+
+/// The condition Ready, where there is one.
+#[must_use]
+pub fn ready(conditions: &[Condition]) -> Option<&Condition> {
+    conditions.iter().find(|condition| condition.type_ == OURS[0])
 }
 
 /// The status that the API server gives to an object that no operator has seen: without it, such an object would count as done.
@@ -70,7 +76,7 @@ fn cut(message: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::status::{Reason, Truth};
+    use crate::core::status::Truth;
 
     /// Conditions as text, a line for each: type, status, reason, generation, second of the transition.
     fn text(conditions: &[Condition]) -> String {
@@ -168,7 +174,7 @@ mod tests {
         ];
         let now: Timestamp = "1970-01-01T00:01:40.75Z".parse().unwrap();
         for (case, existing, (ready, progress, reason, generation), expected) in table {
-            let told = Conditions { ready, progress, reason, message: "m".into(), overdue: false };
+            let told = Conditions { ready, progress, reason, message: "m".into() };
             let result = update(&conditions(existing), &told, generation, now);
             assert_eq!(text(&result), expected, "{case}");
             let later = now + jiff::SignedDuration::from_secs(60);
@@ -186,13 +192,7 @@ mod tests {
     fn a_long_message_and_a_long_list_are_cut_to_what_the_schema_allows() {
         let others: Vec<_> = (0..20).map(|n| format!("Other{n} True A 1 5")).collect();
         let message = "ü".repeat(MESSAGE_MAX);
-        let told = Conditions {
-            ready: Truth::True,
-            progress: Progress::Done,
-            reason: Reason::Synced,
-            message,
-            overdue: false,
-        };
+        let told = Conditions { ready: Truth::True, progress: Progress::Done, reason: Reason::Synced, message };
         let result = update(&conditions(&others.join(", ")), &told, 1, Timestamp::UNIX_EPOCH);
         assert_eq!(result.len(), MAX_ITEMS);
         assert_eq!(result[0].message, "ü".repeat(MESSAGE_MAX / 2));

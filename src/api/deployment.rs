@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::line_config::{
-    self, CONNECTIONS_MAX, Connection, LineConfig, NUMBERS_MAX, RolloutSpec, SHOWN_TEXT_MAX, Schedule,
+    self, APP_VERSION_MAX, CONNECTIONS_MAX, Connection, LineConfig, NUMBERS_MAX, RolloutSpec, SHOWN_TEXT_MAX, Schedule,
 };
 use super::{conditions, schema};
 use crate::core::{
@@ -67,8 +67,8 @@ pub struct DeploymentSpec {
     #[serde(default)]
     pub suspend: bool,
 
-    /// What the operator does when the line isn't as paused says. Correct: it makes it so. Report: it changes nothing at the remote, not
-    /// even after an edit of paused, and says what differs. Where suspend is true, neither counts.
+    /// What the operator does when the line isn't as asked. Correct: it makes it so. Report: it changes nothing at the remote, not even
+    /// after an edit, and says what differs. Where suspend is true, neither counts.
     #[serde(default)]
     pub drift_policy: DriftPolicy,
 
@@ -79,7 +79,7 @@ pub struct DeploymentSpec {
     /// The version of the agent that answers: one that is committed at the remote. Left out, it isn't managed: whatever the remote has
     /// stays, also after it was managed. A change pauses the line, unless rollout says otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 999_999_999_999_999_i64))]
+    #[schemars(range(min = 1, max = APP_VERSION_MAX))]
     pub app_version: Option<i64>,
 
     /// The line's name at the remote, in one line; several blanks count as one. Left out, it isn't managed: whatever the remote has stays.
@@ -154,7 +154,7 @@ pub struct WorkspaceRef {
 /// What to do about a change that somebody else made at the remote.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DriftPolicy {
-    /// Make the line as `spec.paused` says.
+    /// Make the line as the spec asks.
     #[default]
     Correct,
     /// Write nothing to the remote, and say what differs.
@@ -183,7 +183,7 @@ pub struct DeploymentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote: Option<RemoteStatus>,
 
-    /// The change that the line is paused for, or waits to be paused for.
+    /// What of the configuration is not as asked, also where nothing is done about that; and since when the line is paused for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Box<RolloutStatus>>,
 

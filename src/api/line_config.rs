@@ -19,6 +19,15 @@ use crate::core::{
 /// The most connections of one line.
 pub(super) const CONNECTIONS_MAX: usize = 10;
 
+/// The highest version: JSON tells it apart from its neighbours everywhere.
+pub(super) const APP_VERSION_MAX: i64 = 999_999_999_999_999;
+
+/// The longest name, in characters.
+pub(super) const DISPLAY_NAME_MAX: usize = 50;
+
+/// The longest description, in characters.
+pub(super) const DESCRIPTION_MAX: usize = 150;
+
 /// The most numbers of one connection.
 pub(super) const NUMBERS_MAX: usize = 100;
 
@@ -71,7 +80,7 @@ pub struct RolloutSpec {
     pub strategy: RolloutStrategy,
 
     /// How long the line may be paused for a change, in seconds, from 10 to 3600. After that onFailure counts.
-    #[serde(default = "two_minutes")]
+    #[serde(default = "longest_pause")]
     #[schemars(range(min = 10, max = 3600))]
     pub max_pause_seconds: i32,
 
@@ -81,8 +90,8 @@ pub struct RolloutSpec {
     pub on_failure: OnFailure,
 }
 
-const fn two_minutes() -> i32 {
-    120
+fn longest_pause() -> i32 {
+    i32::try_from(rollout::Rollout::default().max_pause.as_secs()).unwrap_or(i32::MAX)
 }
 
 impl From<RolloutSpec> for rollout::Rollout {
@@ -255,16 +264,18 @@ pub fn unwritable(shown: &Shown, field: Field) -> Option<String> {
     match field {
         Field::AppVersion => shown
             .app_version
-            .filter(|version| *version < 1)
-            .map(|version| format!("a version is a number from 1, and the line has {version}")),
+            .filter(|version| !(1..=APP_VERSION_MAX).contains(version))
+            .map(|version| format!("a version is a number from 1 to {APP_VERSION_MAX}, and the line has {version}")),
         Field::DisplayName => {
-            shown.name.as_deref().filter(|name| !is_display_name(name)).map(|name| {
-                format!("a name is 1 to 50 letters, digits, '_', '-' and blanks, and the line has {name:?}")
-            })
+            let name = shown.name.as_deref().filter(|name| !is_display_name(name))?;
+            Some(format!(
+                "a name is 1 to {DISPLAY_NAME_MAX} letters, digits, '_', '-' and blanks, and the line has {name:?}"
+            ))
         }
         Field::Description => {
-            shown.description.as_deref().map(|text| text.chars().count()).filter(|it| *it > 150).map(|characters| {
-                format!("a description has at most 150 characters, and that of the line has {characters}")
+            let characters = shown.description.as_deref()?.chars().count();
+            (characters > DESCRIPTION_MAX).then(|| {
+                format!("a description has at most {DESCRIPTION_MAX} characters, and that of the line has {characters}")
             })
         }
         Field::Connections => match &shown.connections {
@@ -290,7 +301,7 @@ pub fn unwritable(shown: &Shown, field: Field) -> Option<String> {
 fn is_display_name(name: &str) -> bool {
     // Of other scripts the API server knows more.
     let fits = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-' | ' ') || !char.is_ascii();
-    name.chars().count() <= 50 && name.chars().all(fits)
+    name.chars().count() <= DISPLAY_NAME_MAX && name.chars().all(fits)
 }
 
 fn strange(connections: &Connections) -> Option<String> {

@@ -1,6 +1,7 @@
 //! The Kubernetes types: what a user writes, what the operator tells, and the definitions that the API server enforces.
 //!
-//! Every rule is in the schema, as bounds and as CEL with a message, so the API server itself refuses a bad object.
+//! Every rule but one is in the schema, as bounds and as CEL with a message, so the API server itself refuses a bad object. Whether
+//! there is a time zone of some name is told in the status.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,

@@ -7,7 +7,7 @@ use kube::core::{Rule, validate};
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::conditions;
-use super::line_config::{CONNECTIONS_MAX, NUMBERS_MAX, SHOWN_TEXT_MAX};
+use super::line_config::{CONNECTIONS_MAX, DESCRIPTION_MAX, DISPLAY_NAME_MAX, NUMBERS_MAX, SHOWN_TEXT_MAX};
 use crate::core::config::DAYS;
 
 /// The longest id of the remote: an organisation, a workspace, a deployment.
@@ -86,13 +86,17 @@ pub(super) fn secret_key(_: &mut SchemaGenerator) -> Schema {
 
 /// `spec.displayName`.
 pub(super) fn display_name(_: &mut SchemaGenerator) -> Schema {
-    matching(50, DISPLAY_NAME, "must be 1 to 50 letters, digits, '_', '-' and blanks, with no blank first or last")
+    matching(
+        DISPLAY_NAME_MAX,
+        DISPLAY_NAME,
+        "must be 1 to 50 letters, digits, '_', '-' and blanks, with no blank first or last",
+    )
 }
 
 /// `spec.description`.
 pub(super) fn description(_: &mut SchemaGenerator) -> Schema {
     matching(
-        150,
+        DESCRIPTION_MAX,
         ONE_LINE,
         "must be 1 to 150 characters in one line, with no blank first or last; the remote's API can't clear a description: leave the field out to stop managing it",
     )

@@ -277,14 +277,11 @@ impl Inner {
 
     /// What keeps the configuration of an object from being carried out.
     fn bar(&self, key: &Key, seen: &Seen) -> Option<(Bar, String)> {
-        let managed = match &seen.managed {
-            Ok(managed) => managed,
-            Err(message) => {
-                return Some((Bar::InvalidConfig, format!("{message}. Until then the configuration stays as it is.")));
-            }
-        };
-        managed.connections.iter().flat_map(Connections::numbers).find_map(|number| {
-            let other = self.older(key, self.by_number.get(number.as_str())?, |_| true)?;
+        if let Err(message) = &seen.managed {
+            return Some((Bar::InvalidConfig, format!("{message}. Until then the configuration stays as it is.")));
+        }
+        numbers(seen).into_iter().find_map(|number| {
+            let other = self.older(key, self.by_number.get(number)?, |_| true)?;
             let whose = named_to(key, other);
             let message = format!(
                 "spec.connections: {whose} is older and asks for {number} too, and a number leads to one line only. Remove it from one of the two; until then the configuration stays as it is."
@@ -330,7 +327,7 @@ impl Inner {
         let Some((id, workspace)) = names(seen) else { return };
         forget(&mut self.by_id, id, key);
         for number in numbers(seen) {
-            forget(&mut self.by_number, &number, key);
+            forget(&mut self.by_number, number, key);
         }
         let workspace = key.beside(workspace);
         self.recount(&workspace);
@@ -354,7 +351,7 @@ impl Inner {
     fn poke_siblings(&self, key: &Key, seen: Option<&Seen>) {
         let Some((seen, (id, _))) = seen.and_then(|seen| names(seen).map(|names| (seen, names))) else { return };
         let numbers = numbers(seen);
-        let by_number = numbers.iter().filter_map(|number| self.by_number.get(number.as_str()));
+        let by_number = numbers.iter().filter_map(|number| self.by_number.get(*number));
         let siblings = self.by_id.get(id).into_iter().chain(by_number).flatten().filter(|its| *its != key);
         for (_, mailbox) in siblings.filter_map(|its| self.deployments.get(its)) {
             mailbox.signal(true);
@@ -376,10 +373,14 @@ fn names(seen: &Seen) -> Option<(&str, &str)> {
     Some((&spec.deployment_id, &spec.workspace_ref.name))
 }
 
+/// The connections that an object asks for.
+fn connections(seen: &Seen) -> Option<&Connections> {
+    seen.managed.as_ref().ok()?.connections.as_ref()
+}
+
 /// The phone numbers that an object asks for.
-fn numbers(seen: &Seen) -> Vec<String> {
-    let connections = seen.managed.as_ref().ok().and_then(|managed| managed.connections.as_ref());
-    connections.map(Connections::numbers).unwrap_or_default()
+fn numbers(seen: &Seen) -> Vec<&str> {
+    connections(seen).map(Connections::numbers).unwrap_or_default()
 }
 
 /// Takes an object out of an index.
@@ -403,6 +404,5 @@ fn named_to(key: &Key, other: &Key) -> String {
 
 /// What the indexes and the counts know an object by.
 fn counts_as(seen: &Seen) -> (Option<(&str, &str)>, bool, Option<&Connections>) {
-    let connections = seen.managed.as_ref().ok().and_then(|managed| managed.connections.as_ref());
-    (names(seen), seen.claims(), connections)
+    (names(seen), seen.claims(), connections(seen))
 }

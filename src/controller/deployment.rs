@@ -606,7 +606,7 @@ impl Follower {
         match answer {
             Ok(written) => {
                 let written = Arc::new(Seen::from(written));
-                let before = seen.status.conditions.iter().find(|it| it.type_ == "Ready").map(|it| it.reason.as_str());
+                let before = conditions::ready(&seen.status.conditions).map(|it| it.reason.as_str());
                 let named = self.name_event(verdict);
                 self.term.context.events.transition(written.reference(&self.key), before, &conditions, named);
                 info!(reason = %conditions.reason, message = conditions.message, "told");
@@ -634,7 +634,7 @@ impl Follower {
 
     fn told(&mut self, verdict: Verdict, status: &DeploymentStatus) {
         let Conditions { ready, reason, .. } = verdict.conditions(&Details::default());
-        let since = status.conditions.iter().find(|it| it.type_ == "Ready").map(|it| it.last_transition_time.0);
+        let since = conditions::ready(&status.conditions).map(|it| it.last_transition_time.0);
         let since = since.unwrap_or_else(|| self.term.context.clock.wall());
         let told = metrics::Told {
             ready,
@@ -671,7 +671,7 @@ impl Follower {
         let differing = self.memory().differing(&self.term.context.protocol);
         let change = self.remote.as_ref().zip(seen.managed.as_ref().ok()).filter(|_| !differing.is_empty());
         let differences = change.map(|(remote, asked)| asked.tell(differing, &remote.config)).unwrap_or_default();
-        let before = seen.status.conditions.iter().find(|it| it.type_ == "Ready");
+        let before = conditions::ready(&seen.status.conditions);
         let details = Details {
             paused: seen.spec.as_ref().is_ok_and(|spec| spec.paused),
             seen: self.remote.as_ref().map(|remote| remote.state),

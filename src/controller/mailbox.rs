@@ -121,11 +121,12 @@ impl Mailbox {
     /// Takes in what a page shows of the line that was asked for at `began`, in a walk that began at `walk`. Its task is woken
     /// where it has to think about that. True where the walk had not shown the line before.
     pub fn list(&self, walk: Time, began: Time, remote: Remote) -> bool {
+        let shows = fingerprint(&remote);
         let is_first = {
             let mut state = self.state();
             let is_first = state.record.listed.is_none_or(|listed| listed < walk);
             state.record.listed = Some(began);
-            if state.record.settled == Some(fingerprint(&remote)) {
+            if state.record.settled == Some(shows) {
                 state.record.confirmed = state.record.confirmed.max(began);
                 return is_first;
             }
@@ -156,7 +157,8 @@ impl Mailbox {
 
     /// Says what the line is like at rest: a row that shows just that needs no thought. `None`: each does.
     pub fn settle(&self, remote: Option<&Remote>) {
-        self.state().record.settled = remote.map(fingerprint);
+        let shows = remote.map(fingerprint);
+        self.state().record.settled = shows;
     }
 
     /// Notes that an own look of then was answered.

@@ -13,9 +13,10 @@ use super::{Term, workspace::Account};
 use crate::{
     api::{Unmanaged, workspace::UNMANAGED_MAX},
     core::{
-        classify::{Call, Fault, LONGEST_PAGE, Landed, Page},
+        classify::{Call, Fault, Landed, Page},
         id::{Id, LineId},
         line::Trouble,
+        step::Uid,
         time::Time,
         walk::{Walk, pause},
     },
@@ -65,8 +66,7 @@ pub async fn walk_on(term: Arc<Term>, account: Arc<Account>) {
 
 /// Where in its interval the Workspace walks: by its uid, so that it stays so.
 fn phase(account: &Account) -> u128 {
-    let digits = account.uid().unwrap_or_default();
-    digits.chars().filter_map(|c| c.to_digit(16)).fold(0, |uid, digit| uid << 4 | u128::from(digit))
+    Uid::of(&account.uid().unwrap_or_default()).0
 }
 
 /// Waits a moment for the lines that are just taking their places.
@@ -111,7 +111,7 @@ impl Walker<'_> {
     /// Every page; returns the lines that no object names, where the walk was whole. `Err`: it came to no end; true where the
     /// key was refused.
     async fn pages(&self, began: Time) -> Result<Option<BTreeSet<Id>>, bool> {
-        let LineId { org, workspace, .. } = self.account.line("any").map_err(|_| false)?;
+        let (org, workspace) = self.account.place().ok_or(false)?;
         let walking = self.account.begin_walk();
         let (mut walk, mut managed, mut unmanaged) = (Walk::default(), 0, BTreeSet::new());
         while let Some(offset) = walk.next() {
@@ -147,7 +147,7 @@ impl Walker<'_> {
             let fault = match self.budget.enter(Lane::Walk).await {
                 Ok(permit) => {
                     let asked = context.clock.now();
-                    let list = context.remote.list(&self.key, org, workspace, offset, LONGEST_PAGE);
+                    let list = context.remote.list(&self.key, org, workspace, offset);
                     let answer = context.metrics.call(Call::List, self.account.name(), list).await;
                     permit.finish(None, &answer);
                     if self.account.listed(self.term, &self.key, answer.as_ref().err()) {

@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::cluster::Key;
 use crate::{
-    api::{Deployment, DeploymentSpec, DeploymentStatus},
+    api::{Deployment, DeploymentSpec, DeploymentStatus, conditions},
     clock::Clock,
     core::{
         config::Managed,
@@ -158,7 +158,7 @@ impl From<Received> for Seen {
 impl Seen {
     /// `metadata.uid`.
     pub fn uid(&self) -> Uid {
-        Uid(self.uid.chars().filter_map(|c| c.to_digit(16)).fold(0, |uid, digit| uid << 4 | u128::from(digit)))
+        Uid::of(&self.uid)
     }
 
     /// `metadata.resourceVersion`.
@@ -173,14 +173,14 @@ impl Seen {
 
     /// Whether its status says Ready=True for this generation.
     pub fn claims(&self) -> bool {
-        let ready = self.status.conditions.iter().find(|condition| condition.type_ == "Ready");
+        let ready = conditions::ready(&self.status.conditions);
         self.status.observed_generation == Some(self.generation)
             && ready.is_some_and(|ready| ready.status == Truth::True.as_str())
     }
 
     /// Why its status says of this generation that the change of the configuration was given up.
     fn failed(&self) -> Option<Failure> {
-        let ready = self.status.conditions.iter().find(|condition| condition.type_ == "Ready")?;
+        let ready = conditions::ready(&self.status.conditions)?;
         let is_it = |failure: &Failure| ready.reason == Reason::of_failure(*failure).to_string();
         Failure::ALL.into_iter().find(is_it).filter(|_| self.status.observed_generation == Some(self.generation))
     }

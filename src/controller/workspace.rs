@@ -186,6 +186,11 @@ impl Account {
         self.state().known
     }
 
+    /// Its organisation and its own id at the remote; `None` where one of them is no id.
+    pub fn place(&self) -> Option<(Id, Id)> {
+        self.state().place.clone()
+    }
+
     /// The remote line of that id in this workspace.
     pub fn line(&self, deployment: &str) -> Result<LineId, String> {
         let state = self.state();
@@ -508,9 +513,8 @@ fn conditions_of(term: &Term, state: &State) -> Option<Conditions> {
         return Some(Conditions {
             ready: Truth::False,
             reason: hindrance.obstacle.reason(),
-            progress: if stalled { Progress::Stalled } else { Progress::Reconciling },
+            progress: Progress::stalled_if(stalled),
             message: hindrance.message.clone(),
-            overdue: false,
         });
     }
     if let Some(fault) = &state.fault {
@@ -518,9 +522,8 @@ fn conditions_of(term: &Term, state: &State) -> Option<Conditions> {
         return Some(Conditions {
             ready: Truth::False,
             reason: Reason::of(fault.trouble),
-            progress: if stalled { Progress::Stalled } else { Progress::Reconciling },
+            progress: Progress::stalled_if(stalled),
             message: format!("The lines of this workspace can't be listed: {}.", fault.message),
-            overdue: false,
         });
     }
     state.accepted.then(|| Conditions {
@@ -528,7 +531,6 @@ fn conditions_of(term: &Term, state: &State) -> Option<Conditions> {
         reason: Reason::KeyAccepted,
         progress: Progress::Done,
         message: "The remote accepts the API key.".to_owned(),
-        overdue: false,
     })
 }
 
@@ -558,7 +560,7 @@ async fn tell(term: &Term, account: &Account, told: &mut Option<WorkspaceStatus>
         "metadata": {"uid": workspace.metadata.uid, "resourceVersion": workspace.metadata.resource_version},
         "status": merge_patch(&json!(old), &json!(status)),
     });
-    let before = old.conditions.iter().find(|condition| condition.type_ == "Ready").map(|ready| ready.reason.clone());
+    let before = conditions::ready(&old.conditions).map(|ready| ready.reason.clone());
     let api = term.api::<Workspace>(&account.key.namespace);
     let _permit = term.api_requests.acquire().await;
     match in_time(api.patch_status(&account.key.name, &PatchParams::default(), &Patch::Merge(&patch))).await {

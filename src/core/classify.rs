@@ -87,7 +87,7 @@ impl Remote {
     /// The numbers of all connections, in order and each once.
     #[must_use]
     pub fn phone_numbers(&self) -> Vec<String> {
-        self.config.connections.numbers()
+        self.config.connections.numbers().into_iter().map(str::to_owned).collect()
     }
 }
 

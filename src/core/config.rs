@@ -48,10 +48,10 @@ pub enum ShownConnections {
 impl ShownConnections {
     /// Every number, in order and each once.
     #[must_use]
-    pub fn numbers(&self) -> Vec<String> {
+    pub fn numbers(&self) -> Vec<&str> {
         match self {
             Self::Full(connections) => connections.numbers(),
-            Self::Numbers(numbers) => numbers.clone(),
+            Self::Numbers(numbers) => numbers.iter().map(String::as_str).collect(),
         }
     }
 
@@ -78,8 +78,8 @@ pub struct Connections(BTreeMap<String, Vec<String>>);
 impl Connections {
     /// Every number of every connection, in order and each once.
     #[must_use]
-    pub fn numbers(&self) -> Vec<String> {
-        let mut numbers: Vec<String> = self.0.values().flatten().cloned().collect();
+    pub fn numbers(&self) -> Vec<&str> {
+        let mut numbers: Vec<&str> = self.0.values().flatten().map(String::as_str).collect();
         numbers.sort_unstable();
         numbers.dedup();
         numbers
@@ -133,17 +133,14 @@ impl TimeOfDay {
     /// Reads `9:00`, `09:00` and `09:00:00`; seconds must be zero. `24:00` is the end of a day.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.split(':');
-        let mut part = |shortest: usize| {
-            let digits = parts.next()?;
+        let number = |digits: &str, shortest: usize| {
             let fits = (shortest..=2).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
             fits.then(|| digits.parse::<u16>().ok()).flatten()
         };
-        let (hours, minutes) = (part(1)?, part(2)?);
-        let seconds = part(2);
-        let rest = text.split(':').count();
-        let whole = rest == 2 || (rest == 3 && seconds == Some(0));
-        (whole && minutes < 60 && (hours < 24 || (hours == 24 && minutes == 0))).then(|| Self(hours * 60 + minutes))
+        let parts: Vec<&str> = text.split(':').collect();
+        let ([hours, minutes] | [hours, minutes, "00"]) = parts[..] else { return None };
+        let (hours, minutes) = (number(hours, 1)?, number(minutes, 2)?);
+        (minutes < 60 && (hours < 24 || (hours == 24 && minutes == 0))).then(|| Self(hours * 60 + minutes))
     }
 }
 
@@ -362,7 +359,7 @@ impl Managed {
                 (Some(wanted), ShownConnections::Full(has)) => return told(wanted == has, has.contains(wanted)),
                 (Some(wanted), ShownConnections::Numbers(has)) => {
                     let wanted = wanted.numbers();
-                    let more = wanted.iter().all(|number| has.contains(number));
+                    let more = wanted.iter().all(|number| has.iter().any(|has| has == number));
                     return told(wanted == *has, more);
                 }
             },

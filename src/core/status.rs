@@ -1,7 +1,7 @@
 //! What to tell: the one place that makes conditions from what is known.
 //!
 //! The vocabulary is the Kubernetes API conventions' and kstatus': `Ready` is always there, `Reconciling` and `Stalled`
-//! only when true and never together. Reasons are API: `docs/status.md` lists every one.
+//! only when true and never together, `RolloutOverdue` only when true. Reasons are API: `docs/status.md` lists every one.
 
 use std::{fmt, time::Duration};
 
@@ -183,6 +183,14 @@ pub enum Progress {
     Stalled,
 }
 
+impl Progress {
+    /// What is not as asked, and needs a human or doesn't.
+    #[must_use]
+    pub const fn stalled_if(stalled: bool) -> Self {
+        if stalled { Self::Stalled } else { Self::Reconciling }
+    }
+}
+
 /// Every value of a condition's `reason`: a closed list, part of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "docs/status.md says of each what it means, its cause and the way out")]
@@ -304,8 +312,6 @@ pub struct Conditions {
     pub progress: Progress,
     /// For people: what is so, where, and what to do.
     pub message: String,
-    /// Whether the line has been paused for a change for longer than `maxPauseSeconds`: the condition `RolloutOverdue`.
-    pub overdue: bool,
 }
 
 /// What a message can tell beside the verdict. Empty where it isn't known.
@@ -383,7 +389,6 @@ impl Verdict {
                 if details.differences.is_empty() { String::new() } else { format!("; {}", details.differences) };
             format!("The line {found}{by}, {paused}{value}{config}.")
         };
-        let overdue = matches!(self, Self::RolloutFailed { failure: Failure::Overdue, .. });
         let (ready, reason, progress, message) = match self {
             Self::Acting(Action::Pause) => {
                 (T::Unknown, Reason::Progressing, P::Reconciling, "Pausing the line; not confirmed yet.".to_owned())
@@ -414,7 +419,7 @@ impl Verdict {
                 T::False,
                 Reason::DriftReported,
                 P::Stalled,
-                format!("{} spec.driftPolicy is Report, so it stays; set it to Correct, or change spec.paused or the line.", differs()),
+                format!("{} spec.driftPolicy is Report, so it stays; set it to Correct, or change the spec or the line.", differs()),
             ),
             Self::Drifted => {
                 (T::False, Reason::DriftDetected, P::Reconciling, format!("{} Putting it right.", differs()))
@@ -432,7 +437,7 @@ impl Verdict {
                 "The remote does not say whether the line answers; looking again.".to_owned(),
             ),
             Self::Failing { trouble, stalled } => {
-                (T::False, Reason::of(trouble), stalled_if(stalled), details.fault.to_owned())
+                (T::False, Reason::of(trouble), Progress::stalled_if(stalled), details.fault.to_owned())
             }
             Self::Stale(_) => (
                 T::Unknown,
@@ -441,7 +446,7 @@ impl Verdict {
                 format!("When last seen the line {found}, but that is too long ago to count: {}", details.fault),
             ),
             Self::Hindered { obstacle, stalled } => {
-                (T::False, obstacle.reason(), stalled_if(stalled), details.obstacle.to_owned())
+                (T::False, obstacle.reason(), Progress::stalled_if(stalled), details.obstacle.to_owned())
             }
             Self::RollingOut(stage) => {
                 let words = match stage {
@@ -469,7 +474,7 @@ impl Verdict {
                 };
                 let way_out = if goes_on { "" } else { " Edit the spec to have it tried again." };
                 let message = format!("{} {line}; {}.{way_out}", why.trim_end(), details.differences);
-                (T::False, Reason::of_failure(failure), stalled_if(!goes_on), message)
+                (T::False, Reason::of_failure(failure), Progress::stalled_if(!goes_on), message)
             }
             Self::Surplus => (
                 T::False,
@@ -477,7 +482,7 @@ impl Verdict {
                 P::Stalled,
                 format!("The remote's lists only grow (--lists=merge), and no call takes away what is too much: {}. Remove it at the dashboard, or add it to the spec.", details.differences),
             ),
-            Self::Barred { bar, stalled } => (T::False, bar.reason(), stalled_if(stalled), details.obstacle.to_owned()),
+            Self::Barred { bar, stalled } => (T::False, bar.reason(), Progress::stalled_if(stalled), details.obstacle.to_owned()),
             Self::InternalError => (
                 T::False,
                 Reason::InternalError,
@@ -485,7 +490,7 @@ impl Verdict {
                 "A bug in the operator stopped the work on this line; it will be tried again. Please report it with the operator's log.".to_owned(),
             ),
         };
-        Conditions { ready, reason, progress, message, overdue }
+        Conditions { ready, reason, progress, message }
     }
 
     /// Whether `status.remote` may show the last look's state: not while a call is on its way.
@@ -493,10 +498,6 @@ impl Verdict {
     pub const fn shows_state(self) -> bool {
         !matches!(self, Self::Acting(_) | Self::RollingOut(Stage::Pausing | Stage::Resuming) | Self::Stale(_))
     }
-}
-
-const fn stalled_if(stalled: bool) -> Progress {
-    if stalled { Progress::Stalled } else { Progress::Reconciling }
 }
 
 #[cfg(test)]

@@ -36,6 +36,14 @@ use super::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Uid(pub u128);
 
+impl Uid {
+    /// The hexadecimal digits of a UUID as a number; whatever else is in the text is passed over.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        Self(text.chars().filter_map(|c| c.to_digit(16)).fold(0, |uid, digit| uid << 4 | u128::from(digit)))
+    }
+}
+
 /// An object's `metadata.resourceVersion`, which grows with every write to any object of the kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version(pub u64);

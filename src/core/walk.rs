@@ -30,6 +30,12 @@ impl Walk {
         if self.is_over { None } else { Some(self.offset) }
     }
 
+    /// How many lines there are, as the last page said.
+    #[must_use]
+    pub const fn total(&self) -> Option<u64> {
+        self.total
+    }
+
     /// Takes a page in: how many rows it had, how many of these could be read, and how many lines it says there are.
     pub fn take(&mut self, rows: usize, readable: usize, total: Option<u64>) {
         self.is_doubtful |= readable < rows || (self.pages > 0 && total != self.total);

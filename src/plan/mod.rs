@@ -186,7 +186,7 @@ impl<'a> Claims<'a> {
             return Err(format!("{} names the same line: keep one of the two.", full_name(other)));
         }
         for number in managed.connections.iter().flat_map(Connections::numbers) {
-            if let Some(other) = self.numbers.insert(number.clone(), line) {
+            if let Some(other) = self.numbers.insert(number.to_owned(), line) {
                 return Err(format!(
                     "spec.connections has {number}, and so has that of {}: a number reaches one line, so keep it in one of the two.",
                     full_name(other)

@@ -317,23 +317,19 @@ impl State {
     }
 
     fn learn(&mut self, line: Option<&LineId>, fault: Option<&Fault>, was_probe: bool, now: Instant) {
-        let was_open = self.gate.closed(now).is_none();
         self.fill(now);
-        self.gate.learn(fault, now);
+        if self.gate.learn(fault, now) {
+            self.pace.slow_down(now);
+            if let Some(held) = self.gate.closed(now) {
+                self.bucket.drain(held.until);
+            }
+        }
+        if fault.is_none() {
+            self.pace.recover(now);
+        }
         match fault.map(|fault| fault.trouble) {
             Some(Trouble::Unavailable) => self.breaker.failed(line, was_probe, now),
             _ => self.breaker.answered(),
-        }
-        match fault.map(|fault| fault.trouble) {
-            None => self.pace.recover(now),
-            // Calls that were in flight together are one sign, not many.
-            Some(Trouble::RateLimited) if was_open => {
-                self.pace.slow_down(now);
-                if let Some(held) = self.gate.closed(now) {
-                    self.bucket.drain(held.until);
-                }
-            }
-            Some(_) => {}
         }
     }
 }

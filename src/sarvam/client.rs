@@ -9,7 +9,7 @@ use super::key::ApiKey;
 use super::patch;
 use super::settings::{InvalidSetting, Settings};
 use super::transport::{Http, Lost, Transport};
-use crate::core::classify::{self, Call, Fault, Landed, Page, Remote, Reply};
+use crate::core::classify::{self, Call, Fault, LONGEST_PAGE, Landed, Page, Remote, Reply};
 use crate::core::config::Managed;
 use crate::core::id::{Id, LineId};
 use crate::core::line::{Action, Trouble};
@@ -61,21 +61,14 @@ impl Client {
         self.send(Call::Update, key, request, |reply| classify::line(Call::Update, &line.deployment, reply)).await
     }
 
-    /// One page of a workspace's lines: at most `limit` (1 to 100) of them, from number `offset` (0 is the first).
-    pub async fn list(
-        &self,
-        key: &ApiKey,
-        org: &Id,
-        workspace: &Id,
-        offset: usize,
-        limit: usize,
-    ) -> Result<Page, Fault> {
+    /// One page of a workspace's lines: as many as the remote gives at once, from number `offset` (0 is the first).
+    pub async fn list(&self, key: &ApiKey, org: &Id, workspace: &Id, offset: usize) -> Result<Page, Fault> {
         let mut request = self.request(Method::GET, &deployments(org, workspace))?;
         request
             .url_mut()
             .query_pairs_mut()
             .append_pair("offset", &offset.to_string())
-            .append_pair("limit", &limit.to_string());
+            .append_pair("limit", &LONGEST_PAGE.to_string());
         self.send(Call::List, key, request, classify::page).await
     }
 

@@ -10,9 +10,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{ApiKey, Budget, Client, Lane};
 use crate::core::{
-    classify::{Fault, LONGEST_PAGE, Landed, Remote},
+    classify::{Fault, Landed, Remote},
     id::{Id, LineId},
     line::Trouble,
+    walk::Walk,
 };
 
 /// How often one read is tried in all.
@@ -69,23 +70,15 @@ impl Reader {
     pub async fn walk(&self, progress: impl Fn(usize, Option<u64>)) -> Result<BTreeMap<Id, Remote>, Fault> {
         let mut lines = BTreeMap::new();
         for _ in 0..WALKS {
-            let (mut offset, mut total) = (0, None);
-            loop {
-                let list = || self.client.list(&self.key, &self.org, &self.workspace, offset, LONGEST_PAGE);
+            let mut walk = Walk::default();
+            while let Some(offset) = walk.next() {
+                let list = || self.client.list(&self.key, &self.org, &self.workspace, offset);
                 let page = self.patiently(None, list).await?;
-                offset += page.rows;
-                total = page.total.or(total);
+                walk.take(page.rows, page.lines.len(), page.total);
                 lines.extend(page.lines.into_iter().map(|line| (line.deployment.clone(), line)));
-                progress(lines.len(), total);
-                let is_last = match total {
-                    Some(total) => offset as u64 >= total,
-                    None => page.rows < LONGEST_PAGE,
-                };
-                if is_last || page.rows == 0 {
-                    break;
-                }
+                progress(lines.len(), walk.total());
             }
-            if total.is_none_or(|total| lines.len() as u64 >= total) {
+            if walk.total().is_none_or(|total| lines.len() as u64 >= total) {
                 break;
             }
         }

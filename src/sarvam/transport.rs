@@ -56,7 +56,7 @@ pub enum Lost {
     TooLong,
 }
 
-/// Over real connections. All clones share one pool of them.
+/// Over real connections, from one pool.
 pub(super) struct Http(reqwest::Client);
 
 impl Http {

@@ -28,19 +28,20 @@ impl Gate {
         self.held.filter(|held| now < held.until)
     }
 
-    /// Learns from an answer: a rate limit, or a `Retry-After`, closes it.
-    pub fn learn(&mut self, fault: Option<&Fault>, now: Instant) {
+    /// Learns from an answer: a rate limit, or a `Retry-After`, closes it. True where it is a new rate limit: calls that
+    /// were in flight together are one sign, not many.
+    pub fn learn(&mut self, fault: Option<&Fault>, now: Instant) -> bool {
         let is_open = self.closed(now).is_none();
         let trouble = fault.map(|fault| fault.trouble);
         let asked = fault.and_then(|fault| fault.retry_after);
+        let is_new = is_open && trouble == Some(Trouble::RateLimited);
         let pause = match trouble {
-            // Calls that were in flight together are one sign, not many.
-            Some(Trouble::RateLimited) if !is_open => asked,
-            Some(Trouble::RateLimited) => {
+            _ if is_new => {
                 let back_off = FIRST_BACK_OFF * 2_u32.saturating_pow(self.strikes.min(16));
                 self.strikes = self.strikes.saturating_add(1);
                 Some(asked.unwrap_or(back_off.min(LAST_BACK_OFF)))
             }
+            Some(Trouble::RateLimited) => asked,
             Some(Trouble::QuotaExhausted) => Some(asked.unwrap_or_default().max(QUOTA_PAUSE)),
             _ => {
                 if is_open {
@@ -55,5 +56,6 @@ impl Gate {
                 self.held = Some(held);
             }
         }
+        is_new
     }
 }
