@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
@@ -17,6 +17,7 @@ use sarvam_operator::api::Deployment;
 use sarvam_testkit::{
     control_plane::ControlPlane,
     error::{Because, Result},
+    lock,
 };
 use tokio::{runtime, sync::watch, time::timeout};
 
@@ -103,8 +104,4 @@ async fn record(api: &Api<Deployment>, seen: &Mutex<Seen>, grow: &watch::Sender<
             }
         }
     }
-}
-
-fn lock(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
-    seen.lock().unwrap_or_else(PoisonError::into_inner)
 }

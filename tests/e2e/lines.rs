@@ -2,11 +2,12 @@
 
 use std::cell::Cell;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use sarvam_testkit::error::{Because, Error, Result};
 use sarvam_testkit::kubectl::Kubectl;
+use sarvam_testkit::lock;
 use sarvam_testkit::objects::Objects;
 use sarvam_testkit::oracle::judge;
 use sarvam_testkit::simulator::{Config, Line, LineState, Route, Simulator, Tls};
@@ -159,8 +160,4 @@ fn name(n: usize) -> String {
 
 fn id(n: usize) -> String {
     format!("dep-{n}")
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::http::Method;
 use sarvam_testkit::api_server::{Answer, Happened, View};
 use sarvam_testkit::clock;
+use sarvam_testkit::lock;
 use sarvam_testkit::oracle::{Asks, Claim, Edit, judge};
 use sarvam_testkit::simulator::{Entry, Line, LineState, What};
 use serde_json::{Value, json};
@@ -17,7 +18,7 @@ use tokio::time::sleep;
 use crate::rules;
 use crate::story::{self, End, Story};
 use crate::trouble::{self, Seam, Trouble};
-use crate::world::{World, lock};
+use crate::world::World;
 
 /// How long a run may take to its end, in its own time: the pause after a spent quota is ten minutes.
 const LIMIT: Duration = Duration::from_mins(40);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -17,6 +17,7 @@ use sarvam_operator::server::Readiness;
 use sarvam_operator::{leader, sarvam};
 use sarvam_testkit::api_server::{ApiServer, Kind};
 use sarvam_testkit::clock::{self, Wall};
+use sarvam_testkit::lock;
 use sarvam_testkit::oracle::Edit;
 use sarvam_testkit::simulator::{Simulator, Switches};
 use tokio::sync::watch;
@@ -75,10 +76,6 @@ impl Operator {
     pub fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Relaxed)
     }
-}
-
-pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl World {

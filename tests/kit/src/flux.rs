@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::http::{StatusCode, Uri};
@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 use crate::answer::Answer;
 use crate::control_plane::ControlPlane;
 use crate::error::{Because, Result};
+use crate::lock;
 use crate::process::Process;
 use crate::reaper;
 use crate::{gitops_crds, program};
@@ -61,7 +62,7 @@ impl Flux {
         let address = listener.local_addr().because(tried)?;
         let served = Arc::clone(&archives);
         let archive = async move |path: Uri| {
-            let archives = served.lock().unwrap_or_else(PoisonError::into_inner);
+            let archives = lock(&served);
             archives.get(path.path()).cloned().ok_or(StatusCode::NOT_FOUND)
         };
         let serving = tokio::spawn(async move {
@@ -109,7 +110,7 @@ impl Flux {
 
         let path = format!("/{revision}.tar.gz");
         let archive = std::fs::read(&file).because(file.display())?;
-        self.archives.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone(), archive);
+        lock(&self.archives).insert(path.clone(), archive);
         let now = jiff::Timestamp::now();
         let status = json!({"status": {
             "artifact": {

@@ -22,6 +22,8 @@ pub mod gate;
 pub mod helm;
 /// The real kubectl.
 pub mod kubectl;
+/// A lock that a panic doesn't spoil.
+mod lock;
 /// A real kubelet, with all that runs pods.
 pub mod node;
 /// Deployment objects, and what was asked of them.
@@ -45,4 +47,5 @@ pub mod soak;
 /// What the statuses of a namespace claim, and when.
 pub mod watch;
 
+pub use lock::lock;
 pub use program::{gitops_crds, path_from, program};

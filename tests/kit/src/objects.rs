@@ -1,6 +1,6 @@
 //! Deployment objects of one namespace, with what was asked of each written down for the [oracle](crate::oracle).
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Instant;
 
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
@@ -8,6 +8,7 @@ use kube::{Client, ResourceExt};
 use serde_json::json;
 
 use crate::error::{Because, Error, Result};
+use crate::lock;
 use crate::oracle::{Asks, Edit};
 
 /// The operator's Deployments, as the API server serves them.
@@ -50,7 +51,7 @@ impl Objects {
             line: line.to_owned(),
             asks: if paused { Asks::Paused } else { Asks::Active },
         };
-        self.written().push(edit.clone());
+        lock(&self.edits).push(edit.clone());
         Ok(edit)
     }
 
@@ -63,17 +64,13 @@ impl Objects {
             Err(error) => return Err(Error::new(format!("{name}: {error}"))),
             Ok(_) => {}
         }
-        self.written().push(Edit { at: since, asks: Asks::Nothing, ..last.clone() });
+        lock(&self.edits).push(Edit { at: since, asks: Asks::Nothing, ..last.clone() });
         Ok(())
     }
 
     /// The edits so far, in the order in which they were stored.
     #[must_use]
     pub fn edits(&self) -> Vec<Edit> {
-        self.written().clone()
-    }
-
-    fn written(&self) -> MutexGuard<'_, Vec<Edit>> {
-        self.edits.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.edits).clone()
     }
 }

@@ -3,7 +3,7 @@ use std::io::{BufRead, BufReader, PipeReader};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use nix::sys::signal::{kill, killpg};
@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 pub use nix::sys::signal::Signal;
 
 use crate::error::{Because, Error, Result};
+use crate::lock;
 use crate::reaper;
 
 /// How often a child is asked whether it has ended.
@@ -199,7 +200,7 @@ impl Process {
     }
 
     fn child(&self) -> MutexGuard<'_, Child> {
-        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.child)
     }
 
     fn group(&self) -> Pid {

@@ -9,11 +9,12 @@ use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex};
 
 use tempfile::TempDir;
 
 use crate::error::{Because, Error, Result};
+use crate::lock;
 
 /// Takes process groups to kill and cgroups to remove in the end, one order a line; `$1` is the folder to remove.
 const SCRIPT: &str = r#"
@@ -70,7 +71,7 @@ impl Reaper {
     }
 
     fn order(&self, order: &str, group: impl Display) -> std::io::Result<()> {
-        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut orders = lock(&self.orders);
         orders.write_all(format!("{order} {group}\n").as_bytes())
     }
 }

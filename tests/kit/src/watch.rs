@@ -1,7 +1,7 @@
 //! Records what the status of every `Deployment` of one namespace says, as a real API server tells it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::clock::now;
+use crate::lock;
 use crate::oracle::Claim;
 
 /// How long after an error the watch tries again.
@@ -75,7 +76,7 @@ impl Drop for Watch {
 
 impl Seen {
     fn claims(&self) -> MutexGuard<'_, Vec<Claim>> {
-        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.claims)
     }
 
     fn add(&self, claim: Claim) {

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
@@ -24,6 +24,7 @@ use kube::api::{Api, DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch,
 use kube::{Client, ResourceExt};
 use sarvam_testkit::control_plane::{ControlPlane, Options};
 use sarvam_testkit::kubectl::Kubectl;
+use sarvam_testkit::lock;
 use sarvam_testkit::oracle::{Asks, Edit, Verdict, judge};
 use sarvam_testkit::simulator::{Action, Arrival, Config, Entry, Line, LineState, Route, Simulator, What};
 use sarvam_testkit::watch::Watch;
@@ -198,10 +199,6 @@ impl Plane {
         CRDS.get_or_init(async || with_crds(plane).await).await;
         Self::Shared(plane)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Stage {

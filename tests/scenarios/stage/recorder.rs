@@ -9,11 +9,12 @@ use futures::StreamExt;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use kube::runtime::watcher;
 use kube::{Client, ResourceExt};
+use sarvam_testkit::lock;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{LIMIT, lock};
+use super::LIMIT;
 
 /// How long after an error the watch tries again.
 const RETRY: Duration = Duration::from_millis(100);

@@ -9,7 +9,7 @@ mod rules;
 mod store;
 mod watch;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use hyper::{Method, Uri};
 use jiff::Timestamp;
@@ -19,6 +19,8 @@ use tokio::sync::watch::Sender;
 pub use rules::Kind;
 pub use store::{Change, Happened};
 pub use watch::{View, Watch};
+
+use crate::lock;
 
 use rules::Target;
 use store::{Refused, Store};
@@ -112,6 +114,6 @@ impl ApiServer {
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.store)
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use kube::config::Kubeconfig;
 
@@ -11,6 +11,7 @@ use super::audit::Audit;
 use super::certificates::Certificates;
 use super::{Options, kubeconfig};
 use crate::error::{Because, Error, Result};
+use crate::lock;
 use crate::port::Port;
 use crate::process::Process;
 
@@ -143,7 +144,7 @@ impl Server {
     }
 
     fn process(&self) -> MutexGuard<'_, Option<Process>> {
-        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.process)
     }
 
     fn name(&self) -> impl std::fmt::Display + '_ {

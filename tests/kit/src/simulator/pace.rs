@@ -2,12 +2,14 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
+
+use crate::lock;
 
 /// How long a connection waits between two bytes; `None` at first: not at all.
 #[derive(Debug, Clone, Default)]
@@ -16,11 +18,11 @@ pub(super) struct Pace(Arc<Mutex<Option<Duration>>>);
 impl Pace {
     /// From now on one byte each time `every` passes.
     pub(super) fn slow_down(&self, every: Duration) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(every);
+        *lock(&self.0) = Some(every);
     }
 
     fn get(&self) -> Option<Duration> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.0)
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use k8s_openapi::ByteString;
@@ -15,6 +15,7 @@ use tokio::time::sleep;
 
 use crate::control_plane::{ControlPlane, Options};
 use crate::error::{Because, Error, Result};
+use crate::lock;
 use crate::objects::Objects;
 use crate::oracle::{Claim, Edit, Ready, Verdict, judge};
 use crate::random::Random;
@@ -229,8 +230,4 @@ impl Lines {
     pub fn verdict(&self) -> Verdict {
         judge(&self.objects.edits(), &self.watch.claims(), &self.remote.history(), Instant::now())
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

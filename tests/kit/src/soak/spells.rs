@@ -3,9 +3,10 @@
 //! A fault's own time runs from its start to its end, and on for as long as the protocol says that its effects may last. What is wrong
 //! with a line at any other time is the operator's own doing.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use crate::lock;
 use crate::oracle::{Edit, Span};
 
 use super::pace;
@@ -77,30 +78,26 @@ pub struct Spells(Mutex<Vec<Spell>>);
 impl Spells {
     /// A fault begins. Returns its number, to end it by.
     pub fn begin(&self, kind: &'static str, nature: Nature, line: Option<&str>) -> usize {
-        let mut spells = self.lock();
+        let mut spells = lock(&self.0);
         spells.push(Spell { kind, line: line.map(str::to_owned), nature, from: Instant::now(), end: None });
         spells.len() - 1
     }
 
     /// It ends.
     pub fn end(&self, number: usize) {
-        self.lock()[number].end = Some(Instant::now());
+        lock(&self.0)[number].end = Some(Instant::now());
     }
 
     /// Whether no fault is to blame now for what is wrong with a line.
     pub fn are_over_for(&self, line: &str) -> bool {
         let now = Instant::now();
         let over = |spell: &Spell| spell.own_time(&[]).1.is_some_and(|until| until < now);
-        self.lock().iter().filter(|spell| spell.line.as_deref().is_none_or(|of| of == line)).all(over)
+        lock(&self.0).iter().filter(|spell| spell.line.as_deref().is_none_or(|of| of == line)).all(over)
     }
 
     /// All of them, in the order in which they began.
     pub fn all(&self) -> Vec<Spell> {
-        self.lock().clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Spell>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0).clone()
     }
 }
 
