@@ -139,7 +139,7 @@ impl Lines {
         let paused = !self.paused[number];
         self.paused[number] = paused;
         let id = self.id(number);
-        let after = self.history_length().await;
+        let after = self.remote.read(|state| state.history().len());
         let sent = Instant::now();
         let patch = Patch::Merge(json!({"spec": {"paused": paused}}));
         let edited = self.deployments.patch(&id, &PatchParams::default(), &patch).await.because(&id)?;
@@ -161,17 +161,6 @@ impl Lines {
         arrived
     }
 
-    async fn history_length(&self) -> usize {
-        let mut length = 0;
-        let counted = self.remote.wait_until(Duration::ZERO, |state| {
-            length = state.history().len();
-            true
-        });
-        // It holds at once.
-        let _ = counted.await;
-        length
-    }
-
     /// Has somebody at the dashboard make each of these lines another than is asked.
     pub fn disturb(&self, numbers: impl Iterator<Item = usize>) {
         for number in numbers {
@@ -181,20 +170,11 @@ impl Lines {
     }
 
     /// How many lines are not as they were last asked for.
-    pub async fn wrong(&self) -> usize {
-        let mut wrong = 0;
-        let counted = self.remote.wait_until(Duration::ZERO, |state| {
-            wrong = self
-                .paused
-                .iter()
-                .enumerate()
-                .filter(|(number, paused)| !is_so(state, &self.id(*number), **paused))
-                .count();
-            true
-        });
-        // It holds at once.
-        let _ = counted.await;
-        wrong
+    pub fn wrong(&self) -> usize {
+        self.remote.read(|state| {
+            let lines = self.paused.iter().enumerate();
+            lines.filter(|(number, paused)| !is_so(state, &self.id(*number), **paused)).count()
+        })
     }
 
     /// When all lines were as they were last asked for; `None`: not within the limit.

@@ -51,5 +51,5 @@ pub async fn measure(plane: &ControlPlane, peers: &Peers, operator: Contender) -
     let started = Instant::now();
     let operator = operator.restart(plane, peers, pace).await?;
     let took = operator.lines.right(LIMIT).await.map(|at| at.duration_since(started));
-    Ok(Restart { took, wrong: operator.lines.wrong().await })
+    Ok(Restart { took, wrong: operator.lines.wrong() })
 }

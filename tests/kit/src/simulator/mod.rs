@@ -263,6 +263,11 @@ impl Simulator {
         }
     }
 
+    /// Reads the remote as it is now. Nothing happens at it meanwhile.
+    pub fn read<T>(&self, read: impl FnOnce(&State) -> T) -> T {
+        read(&self.state())
+    }
+
     /// Everything that happened so far, oldest first.
     #[must_use]
     pub fn history(&self) -> Vec<Entry> {

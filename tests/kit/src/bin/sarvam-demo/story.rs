@@ -217,7 +217,7 @@ impl Story<'_> {
 
     /// Where the remote's history ends now.
     fn mark(&self) -> usize {
-        self.stage.remote.history().len()
+        self.stage.remote.read(|remote| remote.history().len())
     }
 
     fn show_remote(&self, from: usize, line: &str) {
