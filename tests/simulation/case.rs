@@ -11,7 +11,7 @@ use sarvam_testkit::api_server::{Answer, Happened, View};
 use sarvam_testkit::clock;
 use sarvam_testkit::lock;
 use sarvam_testkit::oracle::{Asks, Claim, Edit, judge};
-use sarvam_testkit::simulator::{Entry, Line, LineState, What};
+use sarvam_testkit::simulator::{Line, LineState, What};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -170,14 +170,9 @@ fn judge_run(story: &Story, world: &World) -> Result<(), String> {
         return Err(format!("a call to nowhere: {stray:?}"));
     }
     let in_place = story.steps.iter().flat_map(|step| &step.words).any(|word| word.contains("InPlace"));
-    // A late PATCH of what is there already changes nothing that a caller could notice.
-    let noticed = |entry: &&Entry| match &entry.what {
-        What::Configured { call: Some(_), state: LineState::Active, changed, .. } => {
-            changed.iter().any(|field| ["app_version", "connection_configs"].contains(field))
-        }
-        _ => false,
-    };
-    if let Some(entry) = history.iter().find(noticed).filter(|_| !in_place) {
+    // A late PATCH of what is there already is no change.
+    let changed = history.iter().find(|entry| entry.what.changed_an_answering_line());
+    if let Some(entry) = changed.filter(|_| !in_place) {
         return Err(format!("the configuration of a line that answers was changed: {entry:?}"));
     }
     if world.metrics.panics.get() > 0 {

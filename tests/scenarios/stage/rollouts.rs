@@ -5,11 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use sarvam_testkit::oracle::{Claim, Edit, Ready};
-use sarvam_testkit::simulator::{Entry, Line, LineState, What};
+use sarvam_testkit::simulator::{Entry, Line, What};
 use serde_json::{Value, json};
-
-/// The fields that the remote's documentation asks a pause for, in its words.
-const NEED_A_PAUSE: [&str; 2] = ["app_version", "connection_configs"];
 
 /// Judges a whole play. `specs` are those of `edits`, in the same order.
 pub fn check(edits: &[Edit], specs: &[Value], claims: &[Claim], history: &[Entry]) {
@@ -36,10 +33,9 @@ fn while_it_answered(edits: &[Edit], specs: &[Value], history: &[Entry]) -> impl
             resumed_by_hand.insert(line, true);
             None
         }
-        What::Configured { line, call: Some(call), state: LineState::Active, changed, .. } => {
+        What::Configured { line, call: Some(call), changed, .. } if entry.what.changed_an_answering_line() => {
             let excused = resumed_by_hand.get(line).copied().unwrap_or_default() || in_place(line);
-            let noticed = changed.iter().any(|field| NEED_A_PAUSE.contains(field));
-            (noticed && !excused).then(|| format!("{line}: {} by call {call}", changed.join(", ")))
+            (!excused).then(|| format!("{line}: {} by call {call}", changed.join(", ")))
         }
         _ => None,
     })

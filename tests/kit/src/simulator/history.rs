@@ -7,6 +7,9 @@ use jiff::Timestamp;
 use super::call::Route;
 use super::line::{Action, Line, LineState};
 
+/// The fields that the remote's documentation asks a pause for, in its words.
+const NEED_A_PAUSE: [&str; 2] = ["app_version", "connection_configs"];
+
 /// Number of a call, from 1, in the order of arrival.
 pub type CallId = u64;
 
@@ -91,6 +94,15 @@ pub enum What {
         /// Path as sent.
         path: String,
     },
+}
+
+impl What {
+    /// Whether a caller could notice it: a call changed, of a line that answered, what the remote's documentation asks a pause for.
+    #[must_use]
+    pub fn changed_an_answering_line(&self) -> bool {
+        let Self::Configured { call: Some(_), state: LineState::Active, changed, .. } = self else { return false };
+        changed.iter().any(|field| NEED_A_PAUSE.contains(field))
+    }
 }
 
 /// A call as it came in.
