@@ -83,6 +83,19 @@ fn what_is_in_the_corpus_is_read_as_it_is_named() {
     }
 }
 
+/// What a person or `cargo fuzz` has found once; `replies` has a test of its own, by the names.
+#[test]
+fn what_is_in_the_other_corpora_breaks_no_rule() {
+    for (name, bytes) in corpus("manifests") {
+        println!("manifests/{name}");
+        manifests::check(str::from_utf8(&bytes).expect("a manifest is text"));
+    }
+    for (name, bytes) in corpus("texts") {
+        println!("texts/{name}");
+        texts::check(&bytes);
+    }
+}
+
 /// A try: an answer of the corpus, changed; its number and the seed make it.
 fn try_one(corpus: &[(String, Vec<u8>)], seed: u64, number: u64) -> (Vec<u8>, Option<State>) {
     let random = &mut Random::new(seed, number);

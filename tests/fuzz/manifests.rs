@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use sarvam_operator::plan::manifests::Manifests;
 use serde_json::{Value, json};
 
-/// Any bytes: no panic, and what is taken has a name, a namespace, and a spec that is written again as it was read.
+/// Any text: no panic, and what is taken has a name and a namespace, and is taken the same when it is written again.
 pub fn check(text: &str) {
     let mut manifests = Manifests::default();
     let mistakes = manifests.take("a file", text, "voice");
@@ -15,6 +15,16 @@ pub fn check(text: &str) {
         assert!(metadata.name.as_ref().is_some_and(|name| !name.is_empty()));
         assert!(metadata.namespace.as_ref().is_some_and(|namespace| !namespace.is_empty()));
     }
+    let written = |manifests: &Manifests| {
+        let lines = manifests.deployments.iter().map(|it| json!(it));
+        lines.chain(manifests.workspaces.iter().map(|it| json!(it))).collect::<Vec<_>>()
+    };
+    let taken = written(&manifests);
+    let mut again = Manifests::default();
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": taken});
+    let mistakes = again.take("a file", &list.to_string(), "another");
+    assert!(mistakes.is_empty(), "what was taken is not taken again: {mistakes:?}");
+    assert_eq!(written(&again), taken, "another is taken than was written");
 }
 
 /// A value that a careless hand may put anywhere.
