@@ -164,7 +164,7 @@ impl Lines {
     /// Has somebody at the dashboard make each of these lines another than is asked.
     pub fn disturb(&self, numbers: impl Iterator<Item = usize>) {
         for number in numbers {
-            let state = if self.paused[number] { LineState::Active } else { LineState::Paused };
+            let state = LineState::of(!self.paused[number]);
             self.remote.set_from_dashboard(&self.id(number), state, "somebody");
         }
     }
@@ -256,7 +256,7 @@ pub struct Edit {
 
 /// Whether a line at the remote is paused, or is not.
 fn is_so(remote: &State, id: &str, paused: bool) -> bool {
-    let state = if paused { LineState::Paused } else { LineState::Active };
+    let state = LineState::of(paused);
     remote.line(id).is_some_and(|line| line.status == state)
 }
 

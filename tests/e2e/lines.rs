@@ -127,7 +127,7 @@ impl Lines {
         self.wait("sdep,swks").await?;
         let waited = began.elapsed().as_secs_f64();
         for (n, paused) in lock(&self.asked).into_iter().enumerate() {
-            let asked = if paused { LineState::Paused } else { LineState::Active };
+            let asked = LineState::of(paused);
             let state = self.remote.line(&id(n)).map(|line| line.status);
             if state != Some(asked) {
                 return Err(Error::new(format!("{} is Ready, asks for {asked:?}, and its line is {state:?}", name(n))));

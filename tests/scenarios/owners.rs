@@ -15,7 +15,6 @@ const A_SECOND_APART: Duration = Duration::from_millis(1100);
 async fn the_older_of_two_objects_decides_until_it_goes() {
     // Each case: what the older and what the younger ask for.
     const CASES: [(&str, bool, bool); 3] = [("same", true, true), ("pause", false, true), ("resume", true, false)];
-    let state = |paused| if paused { LineState::Paused } else { LineState::Active };
     scenario("owners", async |stage| {
         stage.operator();
         for (case, older, _) in CASES {
@@ -38,7 +37,7 @@ async fn the_older_of_two_objects_decides_until_it_goes() {
         stage.looks(2).await;
         for ((case, older, _), calls) in CASES.into_iter().zip(calls) {
             assert_eq!(stage.puts(&format!("dep-{case}")), calls, "{case}: the younger one had its line written to");
-            stage.line_is(&format!("dep-{case}"), state(older)).await;
+            stage.line_is(&format!("dep-{case}"), LineState::of(older)).await;
         }
 
         for (case, ..) in CASES {
@@ -46,7 +45,7 @@ async fn the_older_of_two_objects_decides_until_it_goes() {
         }
         for (case, _, younger) in CASES {
             stage.ready(&format!("{case}-younger")).await;
-            stage.line_is(&format!("dep-{case}"), state(younger)).await;
+            stage.line_is(&format!("dep-{case}"), LineState::of(younger)).await;
         }
     })
     .await;

@@ -10,7 +10,7 @@ use axum::http::Method;
 use sarvam_testkit::api_server::{Answer, Happened, View};
 use sarvam_testkit::clock;
 use sarvam_testkit::lock;
-use sarvam_testkit::oracle::{Asks, Claim, Edit, judge};
+use sarvam_testkit::oracle::{Claim, Edit, asked, judge};
 use sarvam_testkit::simulator::{Line, LineState, What};
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -200,8 +200,7 @@ fn missing(world: &World, end: &End) -> Option<String> {
             let status = &object["status"];
             let ready = &status["conditions"][0];
             let current = status["observedGeneration"] == object["metadata"]["generation"];
-            let asked = if object["spec"]["paused"] == true { LineState::Paused } else { LineState::Active };
-            let is_so = *reason != "Synced" || line(object["spec"]["deploymentID"].as_str()?) == Some(asked);
+            let is_so = *reason != "Synced" || line(object["spec"]["deploymentID"].as_str()?) == Some(asked(&object));
             let said = current && ready["reason"] == *reason && is_so;
             (!said).then(|| format!("{name} should be {reason} and says {}: {}", ready["reason"], ready["message"]))
         }
@@ -230,17 +229,8 @@ fn get(world: &World, plural: &str, name: &str) -> Option<Value> {
 /// Does what a step says.
 fn step(world: &Arc<World>, story: &Story, words: &[&str]) {
     world.note(|| format!("-- {}", words.join(" ")));
-    let remember = |object: Value, asks: Option<Asks>| {
-        let asked = if object["spec"]["paused"] == true { Asks::Paused } else { Asks::Active };
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        lock(&world.edits).push(Edit {
-            at: clock::now(),
-            uid: text(&object["metadata"]["uid"]),
-            generation: object["metadata"]["generation"].as_i64().unwrap_or_default(),
-            line: text(&object["spec"]["deploymentID"]),
-            asks: asks.unwrap_or(asked),
-        });
-    };
+    let edit = |object: &Value| Edit::of(object, clock::now());
+    let remember = |edit: Edit| lock(&world.edits).push(edit);
     let merge = |plural: &str, name: &str, patch: Value| {
         ask(world, &Method::PATCH, &path(plural, name), &patch)
             .unwrap_or_else(|| panic!("{}: {name} can't be changed", story.name))
@@ -253,10 +243,10 @@ fn step(world: &Arc<World>, story: &Story, words: &[&str]) {
             spec["paused"] = json!(story::state(state) == LineState::Paused);
             let object = json!({"metadata": {"name": name}, "spec": spec});
             let made = ask(world, &Method::POST, &path("deployments", ""), &object);
-            remember(made.expect("a new object"), None);
+            remember(edit(&made.expect("a new object")));
         }
         ["edit", name, ref fields @ ..] => {
-            remember(merge("deployments", name, json!({"spec": self::fields(fields)})), None);
+            remember(edit(&merge("deployments", name, json!({"spec": self::fields(fields)}))));
         }
         ["label", name, value] => {
             merge("deployments", name, json!({"metadata": {"labels": {"story": value}}}));
@@ -264,7 +254,7 @@ fn step(world: &Arc<World>, story: &Story, words: &[&str]) {
         ["delete", name] => {
             let object = get(world, "deployments", name).expect("an object to delete");
             ask(world, &Method::DELETE, &path("deployments", name), &Value::Null);
-            remember(object, Some(Asks::Nothing));
+            remember(edit(&object).gone(clock::now()));
         }
         ["dashboard", line, state] => world.remote.set_from_dashboard(line, story::state(state), "somebody"),
         ["remove", line] => world.remote.remove_line(line, "somebody"),

@@ -3,13 +3,13 @@
 use std::sync::Mutex;
 use std::time::Instant;
 
+use kube::Client;
 use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
-use kube::{Client, ResourceExt};
 use serde_json::json;
 
 use crate::error::{Because, Error, Result};
 use crate::lock;
-use crate::oracle::{Asks, Edit};
+use crate::oracle::Edit;
 
 /// The operator's Deployments, as the API server serves them.
 #[must_use]
@@ -44,13 +44,7 @@ impl Objects {
         });
         let params = PatchParams::apply("testkit").validation_strict();
         let object = self.api.patch(name, &params, &Patch::Apply(object)).await.because(name)?;
-        let edit = Edit {
-            at: since,
-            uid: object.uid().unwrap_or_default(),
-            generation: object.metadata.generation.unwrap_or_default(),
-            line: line.to_owned(),
-            asks: if paused { Asks::Paused } else { Asks::Active },
-        };
+        let edit = Edit::of(&json!(object), since);
         lock(&self.edits).push(edit.clone());
         Ok(edit)
     }
@@ -64,7 +58,7 @@ impl Objects {
             Err(error) => return Err(Error::new(format!("{name}: {error}"))),
             Ok(_) => {}
         }
-        lock(&self.edits).push(Edit { at: since, asks: Asks::Nothing, ..last.clone() });
+        lock(&self.edits).push(last.clone().gone(since));
         Ok(())
     }
 

@@ -27,6 +27,36 @@ pub struct Edit {
     pub asks: Asks,
 }
 
+impl Edit {
+    /// What this object, as the API server has stored it, asks since `at`.
+    ///
+    /// # Panics
+    /// It lacks what the API server gives every object, or its required `spec.deploymentID`.
+    #[must_use]
+    pub fn of(object: &Value, at: Instant) -> Self {
+        let meta = &object["metadata"];
+        Self {
+            at,
+            uid: meta["uid"].as_str().expect("the API server gives every object a uid").to_owned(),
+            generation: meta["generation"].as_i64().expect("and a generation"),
+            line: object["spec"]["deploymentID"].as_str().expect("a required field").to_owned(),
+            asks: asked(object).into(),
+        }
+    }
+
+    /// The object of this edit is deleted at `at`.
+    #[must_use]
+    pub fn gone(self, at: Instant) -> Self {
+        Self { at, asks: Asks::Nothing, ..self }
+    }
+}
+
+/// What an object's spec asks of its line.
+#[must_use]
+pub fn asked(object: &Value) -> LineState {
+    LineState::of(object["spec"]["paused"] == true)
+}
+
 /// What an edit asks of its line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Asks {
@@ -36,6 +66,15 @@ pub enum Asks {
     Active,
     /// The object was deleted: from now on it asks nothing.
     Nothing,
+}
+
+impl From<LineState> for Asks {
+    fn from(state: LineState) -> Self {
+        match state {
+            LineState::Paused => Self::Paused,
+            LineState::Active => Self::Active,
+        }
+    }
 }
 
 impl Asks {

@@ -20,12 +20,12 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
+use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
-use kube::{Client, ResourceExt};
 use sarvam_testkit::control_plane::{ControlPlane, Options};
 use sarvam_testkit::kubectl::Kubectl;
 use sarvam_testkit::lock;
-use sarvam_testkit::oracle::{Asks, Edit, Verdict, judge};
+use sarvam_testkit::oracle::{Edit, Verdict, asked, judge};
 use sarvam_testkit::simulator::{Action, Arrival, Config, Entry, Line, LineState, Route, Simulator, What};
 use sarvam_testkit::watch::Watch;
 use serde_json::{Value, json};
@@ -163,18 +163,11 @@ pub struct Stage {
     edits: Mutex<Vec<Edit>>,
     /// The spec of each edit, in the same order.
     specs: Mutex<Vec<Value>>,
-    objects: Mutex<BTreeMap<String, Known>>,
+    /// The last edit of each object that is there, by its name.
+    objects: Mutex<BTreeMap<String, Edit>>,
     operators: Mutex<Vec<Arc<Operator>>>,
     /// Everything that must never be seen again, the first key first.
     secrets: Mutex<Vec<Vec<u8>>>,
-}
-
-/// What the API server last told a scenario of its own object.
-#[derive(Clone)]
-struct Known {
-    uid: String,
-    generation: i64,
-    line: String,
 }
 
 enum Plane {
@@ -427,10 +420,10 @@ impl Stage {
 
     /// Deletes a Deployment object. The API server takes it away at once: nobody sets a finalizer.
     pub async fn delete(&self, name: &str) {
-        let Known { uid, generation, line } = self.known(name);
+        let last = self.known(name);
         let at = Instant::now();
         self.api(Kind::Deployment).delete(name, &DeleteParams::default()).await.unwrap();
-        lock(&self.edits).push(Edit { at, uid, generation, line, asks: Asks::Nothing });
+        lock(&self.edits).push(last.gone(at));
         lock(&self.specs).push(Value::Null);
         lock(&self.objects).remove(name);
         let left = self.api(Kind::Deployment).get_opt(name).await.unwrap();
@@ -446,17 +439,13 @@ impl Stage {
     }
 
     fn remember(&self, name: &str, at: Instant, object: &DynamicObject) {
-        let uid = object.uid().expect("the API server gives every object a uid");
-        let generation = object.metadata.generation.expect("and a generation");
-        let spec = &object.data["spec"];
-        let line = spec["deploymentID"].as_str().expect("a required field").to_owned();
-        let asks = if spec["paused"] == json!(true) { Asks::Paused } else { Asks::Active };
-        lock(&self.edits).push(Edit { at, uid: uid.clone(), generation, line: line.clone(), asks });
-        lock(&self.specs).push(spec.clone());
-        lock(&self.objects).insert(name.to_owned(), Known { uid, generation, line });
+        let edit = Edit::of(&json!(object), at);
+        lock(&self.edits).push(edit.clone());
+        lock(&self.specs).push(object.data["spec"].clone());
+        lock(&self.objects).insert(name.to_owned(), edit);
     }
 
-    fn known(&self, name: &str) -> Known {
+    fn known(&self, name: &str) -> Edit {
         lock(&self.objects).get(name).cloned().unwrap_or_else(|| panic!("this scenario has no object {name} now"))
     }
 
@@ -496,7 +485,7 @@ impl Stage {
 
     /// Waits until a Deployment object, at its newest edit, is so, and returns it.
     pub async fn until(&self, name: &str, what: &str, so: impl Fn(&Value) -> bool) -> Value {
-        let Known { uid, generation, .. } = self.known(name);
+        let Edit { uid, generation, .. } = self.known(name);
         let newest = |object: &Value| {
             object["metadata"]["uid"] == json!(uid)
                 && object["metadata"]["generation"].as_i64() >= Some(generation)
@@ -532,7 +521,7 @@ impl Stage {
     /// Waits until a Deployment object is Ready at its newest edit, and returns it. Its line is as asked then, and configured so.
     pub async fn ready(&self, name: &str) -> Value {
         let object = self.until(name, "Ready", |object| verdict(object).starts_with("True ")).await;
-        let asked = if object["spec"]["paused"] == json!(true) { LineState::Paused } else { LineState::Active };
+        let asked = asked(&object);
         let line = self.known(name).line;
         let state = self.remote.line(&line).map(|line| line.status);
         assert_eq!(state, Some(asked), "{name} is Ready, and its line {line} is not as asked");

@@ -14,6 +14,14 @@ pub enum LineState {
     Paused,
 }
 
+impl LineState {
+    /// What this `spec.paused` asks for.
+    #[must_use]
+    pub const fn of(paused: bool) -> Self {
+        if paused { Self::Paused } else { Self::Active }
+    }
+}
+
 /// What a status call asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

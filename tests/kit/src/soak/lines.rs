@@ -147,7 +147,7 @@ impl Lines {
                 claim.ready == Ready::True && claim.observed_generation == Some(hand.edit.generation)
             });
         if settled && hand.untouched && self.spells.are_over_for(&hand.name) {
-            let state = if hand.paused { LineState::Active } else { LineState::Paused };
+            let state = LineState::of(!hand.paused);
             let spell = self.spells.begin("dashboard", Nature::Dashboard, Some(&hand.name));
             self.remote.set_from_dashboard(&hand.name, state, "asha@example.org");
             self.spells.end(spell);
@@ -209,7 +209,7 @@ impl Lines {
             sleep(AGAIN).await;
         }
         for hand in hands {
-            let asked = if hand.paused { LineState::Paused } else { LineState::Active };
+            let asked = LineState::of(hand.paused);
             let state = self.remote.line(&hand.name).map(|line| line.status);
             if state != Some(asked) {
                 return Err(Error::new(format!(

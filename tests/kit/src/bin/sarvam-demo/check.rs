@@ -3,21 +3,16 @@
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use sarvam_testkit::error::{Because, Error, Result};
-use sarvam_testkit::oracle::{Asks, Edit};
+use sarvam_testkit::oracle::{self, Edit};
 use sarvam_testkit::simulator::{LineState, Simulator};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::time::Instant;
 
 /// The Deployment objects of the demo.
 pub struct Objects(Api<DynamicObject>);
 
 /// One object as the API server has it.
-pub struct Object {
-    name: String,
-    uid: String,
-    generation: i64,
-    fields: Value,
-}
+pub struct Object(Value);
 
 impl Objects {
     pub fn new(client: Client, namespace: &str) -> Self {
@@ -28,28 +23,22 @@ impl Objects {
 
     pub async fn get(&self, name: &str) -> Result<Object> {
         let object = self.0.get(name).await.because(format!("the object of {name} can't be read"))?;
-        Ok(Object {
-            name: name.to_owned(),
-            uid: object.metadata.uid.unwrap_or_default(),
-            generation: object.metadata.generation.unwrap_or_default(),
-            fields: object.data,
-        })
+        Ok(Object(json!(object)))
     }
 }
 
 impl Object {
     /// What the last edit of it asked, for the oracle.
     pub fn edit(&self, at: Instant) -> Edit {
-        let asks = if self.asked() == LineState::Paused { Asks::Paused } else { Asks::Active };
-        Edit { at, uid: self.uid.clone(), generation: self.generation, line: self.line().to_owned(), asks }
+        Edit::of(&self.0, at)
     }
 
     /// Fails unless its status says, of its newest generation, this state and whether that is as asked, and unless that is so.
     pub fn says(&self, state: LineState, remote: &Simulator) -> Result<()> {
         let ready = self.ready();
         let said = (
-            self.fields["status"]["observedGeneration"].as_i64(),
-            self.fields["status"]["remote"]["state"].as_str(),
+            self.0["status"]["observedGeneration"].as_i64(),
+            self.0["status"]["remote"]["state"].as_str(),
             ready["status"].as_str(),
         );
         let state_word = match state {
@@ -57,11 +46,11 @@ impl Object {
             LineState::Paused => "Paused",
         };
         let as_asked = if self.asked() == state { "True" } else { "False" };
-        let expected = (Some(self.generation), Some(state_word), Some(as_asked));
+        let expected = (self.0["metadata"]["generation"].as_i64(), Some(state_word), Some(as_asked));
         if said != expected {
             return Err(Error::new(format!(
                 "the status of {} should say observedGeneration, remote.state and Ready {expected:?}, and says {said:?}: {}",
-                self.name,
+                self.name(),
                 self.message()
             )));
         }
@@ -69,7 +58,7 @@ impl Object {
         if truth != Some(state) {
             return Err(Error::new(format!(
                 "the status of {} says {state_word}, but at the remote the line is {truth:?}",
-                self.name
+                self.name()
             )));
         }
         Ok(())
@@ -81,23 +70,27 @@ impl Object {
         if given == reason && self.message().contains(word) {
             return Ok(());
         }
-        let name = &self.name;
+        let name = self.name();
         let message = self.message();
         Err(Error::new(format!("{name} should be {reason} with {word:?} in its message, and is {given}: {message}")))
     }
 
+    fn name(&self) -> &str {
+        self.0["metadata"]["name"].as_str().unwrap_or_default()
+    }
+
     /// The line's id at the remote.
     pub fn line(&self) -> &str {
-        self.fields["spec"]["deploymentID"].as_str().unwrap_or_default()
+        self.0["spec"]["deploymentID"].as_str().unwrap_or_default()
     }
 
     /// What its spec asks for.
     pub fn asked(&self) -> LineState {
-        if self.fields["spec"]["paused"] == Value::Bool(true) { LineState::Paused } else { LineState::Active }
+        oracle::asked(&self.0)
     }
 
     fn ready(&self) -> &Value {
-        let conditions = self.fields["status"]["conditions"].as_array();
+        let conditions = self.0["status"]["conditions"].as_array();
         conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready").unwrap_or(&Value::Null)
     }
 
