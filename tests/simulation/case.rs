@@ -171,8 +171,8 @@ fn judge_run(story: &Story, world: &World) -> Result<(), String> {
     }
     let in_place = story.steps.iter().flat_map(|step| &step.words).any(|word| word.contains("InPlace"));
     // A late PATCH of what is there already is no change.
-    let changed = history.iter().find(|entry| entry.what.changed_an_answering_line());
-    if let Some(entry) = changed.filter(|_| !in_place) {
+    let heard = history.iter().find(|entry| entry.what.changed_an_answering_line());
+    if let Some(entry) = heard.filter(|_| !in_place) {
         return Err(format!("the configuration of a line that answers was changed: {entry:?}"));
     }
     if world.metrics.panics.get() > 0 {
