@@ -3,6 +3,7 @@
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     panic::AssertUnwindSafe,
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -14,7 +15,10 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use serde_json::json;
-use tokio::{sync::OwnedMutexGuard, time::timeout};
+use tokio::{
+    sync::OwnedMutexGuard,
+    time::{Instant, timeout, timeout_at},
+};
 use tracing::{debug, error, info, instrument, warn};
 
 use super::{
@@ -41,8 +45,12 @@ use crate::{
         walk,
     },
     metrics::{self, ApiRequest},
-    sarvam::{ApiKey, Lane},
+    sarvam::{Held, Lane},
 };
+
+/// How long after a call was begun the status says that it is under way. Nobody reads one sooner, and most calls, with the
+/// look that confirms them, have ended by then: the status says that instead, with one write for two.
+const HEAD_START: Duration = Duration::from_millis(100);
 
 /// Follows an object until it is gone or the term ends.
 pub async fn follow(term: Arc<Term>, key: Key, mailbox: Arc<Mailbox>) {
@@ -64,6 +72,7 @@ pub async fn follow(term: Arc<Term>, key: Key, mailbox: Arc<Mailbox>) {
         obstacle: String::new(),
         bar: String::new(),
         told: None,
+        untold: None,
         drifted: false,
         acted: false,
     };
@@ -134,6 +143,8 @@ struct Follower {
     bar: String,
     /// The verdict last told, and the fingerprint of the status that it was told in.
     told: Option<(Verdict, u64)>,
+    /// What is being done, and when the status says so if nothing else has been told by then.
+    untold: Option<(Verdict, Instant)>,
     /// A drift was told and has not been put right yet.
     drifted: bool,
     /// A call was sent, and its success has not been told yet.
@@ -170,6 +181,7 @@ impl Follower {
                     Event::Reworded
                 }
                 Request::Wait(until) => {
+                    self.untold = None;
                     self.settle();
                     return Some(until);
                 }
@@ -183,12 +195,15 @@ impl Follower {
                         return Some(until);
                     }
                     // An edit does not wait for a look, also one that came while a call was under way: the look is given up.
-                    let looked = tokio::select! {
-                        biased;
-                        () = self.mailbox.urgent_news() => None,
-                        looked = self.look() => Some(looked),
-                    };
-                    let Some(looked) = looked else {
+                    let (mailbox, look) = (Arc::clone(&self.mailbox), self.look());
+                    let looked = self.meanwhile(Box::pin(async move {
+                        tokio::select! {
+                            biased;
+                            () = mailbox.urgent_news() => None,
+                            looked = look => Some(looked),
+                        }
+                    }));
+                    let Some(looked) = looked.await else {
                         request = self.take_news().await?;
                         continue;
                     };
@@ -199,7 +214,14 @@ impl Follower {
                     let told = self.tell(verdict).await;
                     Event::Told(verdict, told)
                 }
-                Request::Send { change, why, beside } => self.send(change, why, beside).await,
+                Request::Send { change, why, beside } => {
+                    let Some(sent) = self.send(change, why, beside).await else {
+                        self.note(Event::Sent(Sent::Withheld(None), None));
+                        request = self.take_news().await?;
+                        continue;
+                    };
+                    sent
+                }
             };
             request = self.step(event);
         }
@@ -404,38 +426,22 @@ impl Follower {
     }
 
     /// One GET of the line, and when it began.
-    async fn look(&self) -> Result<(Time, Remote), (Option<Fault>, Trouble, Time)> {
-        let clock = self.term.context.clock;
-        let mut again = true;
-        loop {
-            let Some((line, account, key, budget)) = self.access() else {
-                return Err((None, Trouble::Unavailable, clock.now() + Duration::from_secs(1)));
-            };
-            // Who waits for a whole interval says so: there are more lines than the rate allows for.
-            let permit = match timeout(account.sync_interval(), budget.enter(Lane::Look)).await {
-                Ok(Ok(permit)) => permit,
-                Ok(Err(held)) => return Err((None, held.trouble, clock.at(held.until))),
-                Err(_) => return Err((None, Trouble::RateLimited, clock.now())),
-            };
-            let began = clock.now();
-            let context = &self.term.context;
-            let get = context.remote.get(&key, &line);
-            // Boxed, here and below: many tasks may wait for their turn, and few make a call.
-            let answer = Box::pin(context.metrics.call(Call::Get, account.name(), get)).await;
-            permit.finish(Some(&line), &answer);
-            match answer {
-                Ok(remote) => return Ok((began, remote)),
-                Err(fault) => {
-                    let rejected = fault.trouble == Trouble::CredentialsRejected;
-                    if rejected && account.rejected(&self.term, &key, &fault).await && again {
-                        again = false;
-                        continue;
-                    }
-                    let not_before = clock.now() + fault.retry_after.unwrap_or_default();
-                    return Err((Some(fault.clone()), fault.trouble, not_before));
-                }
-            }
+    fn look(&self) -> impl Future<Output = Result<(Time, Remote), (Option<Fault>, Trouble, Time)>> + use<> {
+        let (term, whose) = (Arc::clone(&self.term), self.line());
+        let lane = if self.memory().awaits_confirmation() { Lane::Confirmation } else { Lane::Look };
+        async move { look(&term, whose, lane).await }
+    }
+
+    /// Waits for this work. Where it takes long, the status says meanwhile what is being done.
+    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        let Some((verdict, at)) = self.untold else { return work.await };
+        if let Ok(done) = timeout_at(at, &mut work).await {
+            return done;
         }
+        let (done, told) = tokio::join!(biased; work, self.tell(verdict));
+        self.note(Event::Told(verdict, told));
+        done
     }
 
     fn looked(&mut self, looked: Result<(Time, Remote), (Option<Fault>, Trouble, Time)>) -> Event {
@@ -470,57 +476,65 @@ impl Follower {
         };
     }
 
-    fn access(&self) -> Option<(LineId, Arc<Account>, ApiKey, crate::sarvam::Budget)> {
+    /// The line that this object owns, and its Workspace.
+    fn line(&self) -> Option<(LineId, Arc<Account>)> {
         let Place::Own(line, _) = &self.memory else { return None };
-        let account = self.account.as_ref()?;
-        let (key, budget) = account.access()?;
-        Some((line.clone(), Arc::clone(account), key, budget))
+        Some((line.clone(), Arc::clone(self.account.as_ref()?)))
     }
 
-    /// One call that changes the line, and beside it the verdict.
-    async fn send(&mut self, change: Change, why: Why, beside: Option<Verdict>) -> Event {
+    /// One call that changes the line, and beside it, where it takes long, the verdict. `None`: somebody has changed the object
+    /// before it was its turn, and nothing was sent.
+    async fn send(&mut self, change: Change, why: Why, beside: Option<Verdict>) -> Option<Event> {
         let term = Arc::clone(&self.term);
+        let accessible = self.line().and_then(|(line, account)| account.access().map(|access| (line, account, access)));
+        let Some((line, account, (key, budget))) = accessible else {
+            return Some(Event::Sent(Sent::Withheld(None), None));
+        };
+        let (mailbox, generation) = (Arc::clone(&self.mailbox), self.seen.as_ref().map(|seen| seen.generation));
         let context = &term.context;
-        let Some((line, account, key, budget)) = self.access() else {
-            return Event::Sent(Sent::Withheld(None), None);
-        };
-        let permit = match budget.enter(lane(&change, why)).await {
-            Ok(permit) => permit,
-            Err(held) => {
-                self.note_fault(None, held.trouble);
-                return Event::Sent(Sent::Withheld(Some(held.trouble)), Some(context.clock.at(held.until)));
+        let sending = async {
+            let permit = tokio::select! {
+                biased;
+                () = mailbox.another_than(generation) => return Sending::Replaced,
+                permit = budget.enter(lane(&change, why)) => permit,
+            };
+            let permit = match permit {
+                Ok(permit) => permit,
+                Err(held) => return Sending::Withheld(Some(held)),
+            };
+            // The last look at the lease before the socket.
+            if context.leadership.remaining() <= context.call_timeout || *context.stopping.borrow() {
+                return Sending::Withheld(None);
             }
-        };
-        // The last look at the lease before the socket.
-        if context.leadership.remaining() <= context.call_timeout || *context.stopping.borrow() {
-            return Event::Sent(Sent::Withheld(None), None);
-        }
-        let call = Box::pin(async {
             let (call, answer) = match &change {
                 Change::Status(action) => {
                     (Call::SetStatus, context.remote.set_status(&key, &line, *action).left_future())
                 }
                 Change::Config(fields) => (Call::Update, context.remote.update(&key, &line, fields).right_future()),
             };
-            context.metrics.call(call, account.name(), answer).await
-        });
-        let tell = async {
-            // The task that owns the PUT's connection goes first: who listens to a phone is worth more than who reads a status.
-            tokio::task::yield_now().await;
-            match beside {
-                Some(verdict) => Some((verdict, self.tell(verdict).await)),
-                None => None,
+            let answer = Box::pin(context.metrics.call(call, account.name(), answer)).await;
+            permit.finish(Some(&line), &answer);
+            Sending::Ended(answer)
+        };
+        if let Some(verdict) = beside {
+            let at = self.untold.map_or_else(|| Instant::now() + HEAD_START, |(_, at)| at);
+            self.untold = Some((verdict, at));
+        }
+        let answer = match self.meanwhile(Box::pin(sending)).await {
+            Sending::Ended(answer) => answer,
+            Sending::Replaced => return None,
+            Sending::Withheld(held) => {
+                if let Some(held) = held {
+                    self.note_fault(None, held.trouble);
+                }
+                let (trouble, until) = held.map(|held| (held.trouble, context.clock.at(held.until))).unzip();
+                return Some(Event::Sent(Sent::Withheld(trouble), until));
             }
         };
-        let (answer, told) = tokio::join!(biased; call, tell);
-        permit.finish(Some(&line), &answer);
-        if let Some((verdict, told)) = told {
-            self.note(Event::Told(verdict, told));
-        }
         let Err(fault) = answer else {
             info!(%change, ?why, "sent");
             self.acted = true;
-            return Event::Sent(Sent::Clean, None);
+            return Some(Event::Sent(Sent::Clean, None));
         };
         warn!(%change, ?why, fault = fault.message, landed = ?fault.landed, "the call went wrong");
         if fault.trouble == Trouble::CredentialsRejected {
@@ -531,13 +545,11 @@ impl Follower {
             self.refusal.clone_from(&self.fault);
         }
         let not_before = fault.retry_after.map(|pause| context.clock.now() + pause);
-        Event::Sent(
-            match fault.landed {
-                Landed::No => Sent::Refused(fault.trouble),
-                Landed::Maybe => Sent::Unclear(fault.trouble),
-            },
-            not_before,
-        )
+        let sent = match fault.landed {
+            Landed::No => Sent::Refused(fault.trouble),
+            Landed::Maybe => Sent::Unclear(fault.trouble),
+        };
+        Some(Event::Sent(sent, not_before))
     }
 
     /// Reads the object with quorum.
@@ -578,6 +590,7 @@ impl Follower {
 
     /// Writes the verdict, guarded by `resourceVersion` and `uid`.
     async fn tell(&mut self, verdict: Verdict) -> Told {
+        self.untold = None;
         let Some(seen) = self.seen.clone() else { return Told::Gone };
         if let (Verdict::Failing { trouble, .. } | Verdict::Stale(trouble), "") = (verdict, self.fault.as_str()) {
             // The line failed under the object that owned it before, which took the remote's words with it.
@@ -722,12 +735,64 @@ impl Follower {
     }
 }
 
+/// One GET of a line, and when it began.
+async fn look(
+    term: &Term,
+    whose: Option<(LineId, Arc<Account>)>,
+    queue: Lane,
+) -> Result<(Time, Remote), (Option<Fault>, Trouble, Time)> {
+    let context = &term.context;
+    let clock = context.clock;
+    let mut again = true;
+    loop {
+        let accessible = whose.as_ref().and_then(|(line, account)| Some((line, account, account.access()?)));
+        let Some((line, account, (key, budget))) = accessible else {
+            return Err((None, Trouble::Unavailable, clock.now() + Duration::from_secs(1)));
+        };
+        // Who waits for a whole interval says so: there are more lines than the rate allows for.
+        let permit = match timeout(account.sync_interval(), budget.enter(queue)).await {
+            Ok(Ok(permit)) => permit,
+            Ok(Err(held)) => return Err((None, held.trouble, clock.at(held.until))),
+            Err(_) => return Err((None, Trouble::RateLimited, clock.now())),
+        };
+        let began = clock.now();
+        let get = context.remote.get(&key, line);
+        // Boxed, here and below: many tasks may wait for their turn, and few make a call.
+        let answer = Box::pin(context.metrics.call(Call::Get, account.name(), get)).await;
+        permit.finish(Some(line), &answer);
+        match answer {
+            Ok(remote) => return Ok((began, remote)),
+            Err(fault) => {
+                let rejected = fault.trouble == Trouble::CredentialsRejected;
+                if rejected && account.rejected(term, &key, &fault).await && again {
+                    again = false;
+                    continue;
+                }
+                let not_before = clock.now() + fault.retry_after.unwrap_or_default();
+                return Err((Some(fault.clone()), fault.trouble, not_before));
+            }
+        }
+    }
+}
+
+/// What came of a call that was asked for.
+enum Sending {
+    /// It was made.
+    Ended(Result<Remote, Fault>),
+    /// It was not: the lease ends too soon, or calls are held.
+    Withheld(Option<Held>),
+    /// It was not, and the object is another than it was asked for.
+    Replaced,
+}
+
 /// Where in the budget's queue a call stands.
 const fn lane(change: &Change, why: Why) -> Lane {
     match (why, change) {
         (Why::Edit, Change::Status(Action::Pause)) => Lane::Pause,
+        (Why::Retry, Change::Status(Action::Pause)) => Lane::PauseRetry,
         (Why::Edit, Change::Status(Action::Resume)) => Lane::Resume,
-        (Why::Edit | Why::Rollout, _) => Lane::Rollout,
+        (Why::Retry, Change::Status(Action::Resume)) => Lane::ResumeRetry,
+        (Why::Edit | Why::Retry | Why::Rollout, _) => Lane::Rollout,
         (Why::Correction, _) => Lane::Correction,
     }
 }

@@ -104,6 +104,15 @@ impl Mailbox {
         self.wait(|state| state.urgent).await;
     }
 
+    /// The same for another object, or another generation of it, than the one of this generation.
+    pub async fn another_than(&self, generation: Option<i64>) {
+        self.wait(|State { inbox, .. }| {
+            let seen = inbox.seen.as_ref().map(|(seen, _)| seen.generation);
+            inbox.deleted.is_some() || seen.is_some() && seen != generation
+        })
+        .await;
+    }
+
     async fn wait(&self, so: impl Fn(&State) -> bool) {
         while !so(&self.state()) {
             self.signalled.notified().await;

@@ -168,6 +168,8 @@ impl Aim {
 pub enum Why {
     /// Somebody has changed whether the line shall answer.
     Edit,
+    /// The same, after a try that failed.
+    Retry,
     /// A step of a change of the configuration.
     Rollout,
     /// The line is not what it shall be.
@@ -392,6 +394,12 @@ impl Memory {
     pub fn is_quiet(&self) -> bool {
         let is_busy = self.in_flight.is_some() || self.settling.is_some() || self.due != Due::Nothing;
         !is_busy && !self.reread && !self.panicked && self.failing.is_none() && self.failures == 0
+    }
+
+    /// Whether a look shows what came of an edit: its call was answered well.
+    #[must_use]
+    pub fn awaits_confirmation(&self) -> bool {
+        self.pending && self.settling.is_some()
     }
 
     /// Whether the line is at rest: what shows it as it was last seen changes nothing.
@@ -826,6 +834,7 @@ impl Memory {
         let rolls = self.rolls_out(object, &change);
         let why = match change {
             _ if rolls => Why::Rollout,
+            _ if self.pending && self.failures > 0 => Why::Retry,
             _ if self.pending => Why::Edit,
             _ => Why::Correction,
         };

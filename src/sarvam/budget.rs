@@ -46,8 +46,8 @@ pub struct Held {
 ///
 /// What limits them: a bucket of tokens, one a call, as large as one second's worth and filled at a rate that is what is
 /// asked for, or less where the remote takes less; so many calls in flight; a gate that the remote's own "too many"
-/// closes; and a breaker that stops calls while the remote is down. Who is more urgent goes first, and an edit may take
-/// the bucket below empty.
+/// closes; and a breaker that stops calls while the remote is down, but for a fresh edit now and then. Who is more urgent goes
+/// first, and an edit may take the bucket below empty.
 #[derive(Clone)]
 pub struct Budget(Arc<Share>);
 
@@ -131,7 +131,7 @@ impl Budget {
             let mut changed = pin!(shared.changed.notified());
             // Before the look at the state, so that no change after it is missed.
             changed.as_mut().enable();
-            let verdict = shared.state().admit(lane, Instant::now());
+            let verdict = shared.state().admit(lane, since, Instant::now());
             match verdict {
                 Verdict::Go(probe) => {
                     return Ok(Permit { shared: Arc::clone(shared), probe, waited: since.elapsed() });
@@ -277,13 +277,18 @@ impl Shared {
 }
 
 impl State {
-    fn admit(&mut self, lane: Lane, now: Instant) -> Verdict {
+    fn admit(&mut self, lane: Lane, since: Instant, now: Instant) -> Verdict {
         match self.gate.closed(now) {
             Some(held) if held.until - now <= SOON => return Verdict::Wait(Some(held.until)),
             Some(held) => return Verdict::Held(held),
             None => {}
         }
         match self.breaker.circuit(now) {
+            Circuit::Open(_) | Circuit::Probing if lane.is_fresh() => match self.breaker.edits_held(now) {
+                Some((until, _)) if now < since + SOON => return Verdict::Wait(Some(until)),
+                Some((_, until)) => return Verdict::Held(Held { until, trouble: Trouble::Unavailable }),
+                None => {}
+            },
             Circuit::Open(until) => return Verdict::Held(Held { until, trouble: Trouble::Unavailable }),
             Circuit::Probing => return Verdict::Wait(None),
             Circuit::HalfOpen | Circuit::Closed => {}
@@ -307,7 +312,7 @@ impl State {
         }
         self.in_flight += 1;
         self.lineup.went(turn);
-        Verdict::Go(self.breaker.begin())
+        Verdict::Go(self.breaker.begin(now))
     }
 
     fn fill(&mut self, now: Instant) {

@@ -149,6 +149,8 @@ async fn a_clean_change_takes_as_few_calls_as_can_be() {
         stage.operator();
         add_line(stage, "support", LineState::Active).await;
         let before = stage.remote.history().len();
+        // What is done sooner is told when it is done.
+        stage.remote.inject(Fault::on(Route::Update, Effect::Delay(Duration::from_millis(300))));
         stage.edit("support", json!({"appVersion": 2})).await;
         let object = stage.ready("support").await;
         assert_eq!(object["status"]["remote"]["appVersion"], 2);

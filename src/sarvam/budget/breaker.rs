@@ -14,6 +14,9 @@ const LINES: usize = 3;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LAST_PAUSE: Duration = Duration::from_secs(10);
 
+/// How long a fresh edit waits at most, from the call before it. It may be of the one line that the trouble spares.
+const PAUSE_OF_EDITS: Duration = Duration::from_secs(1);
+
 #[derive(Default)]
 pub(super) struct Breaker {
     /// Failures in a row while calls are made.
@@ -24,9 +27,13 @@ pub(super) struct Breaker {
 }
 
 struct Open {
+    /// No call but of a fresh edit before.
     until: Instant,
+    /// No call at all before.
+    edits_until: Instant,
     pause: Duration,
-    probing: bool,
+    /// How many calls that find out are in flight.
+    probes: usize,
 }
 
 /// Whether calls are made.
@@ -46,21 +53,30 @@ impl Breaker {
     pub fn circuit(&self, now: Instant) -> Circuit {
         match &self.open {
             None => Circuit::Closed,
-            Some(open) if open.probing => Circuit::Probing,
+            Some(open) if open.probes > 0 => Circuit::Probing,
             Some(open) if now < open.until => Circuit::Open(open.until),
             Some(_) => Circuit::HalfOpen,
         }
     }
 
-    /// A call begins. True where it is the one that finds out.
-    pub fn begin(&mut self) -> bool {
-        self.open.as_mut().map(|open| open.probing = true).is_some()
+    /// Until when no fresh edit goes, and from when on others may too; `None`: one may go.
+    pub fn edits_held(&self, now: Instant) -> Option<(Instant, Instant)> {
+        let open = self.open.as_ref().filter(|open| now < open.edits_until)?;
+        Some((open.edits_until, open.until.max(open.edits_until)))
     }
 
-    /// The call that was to find out has ended without an outcome: another one may.
+    /// A call begins. True where it is one that finds out.
+    pub fn begin(&mut self, now: Instant) -> bool {
+        let Some(open) = &mut self.open else { return false };
+        open.probes += 1;
+        open.edits_until = now + PAUSE_OF_EDITS;
+        true
+    }
+
+    /// A call that was to find out has ended without an outcome: another one may.
     pub fn give_up(&mut self) {
         if let Some(open) = &mut self.open {
-            open.probing = false;
+            open.probes = open.probes.saturating_sub(1);
         }
     }
 
@@ -73,8 +89,9 @@ impl Breaker {
     pub fn failed(&mut self, line: Option<&LineId>, was_probe: bool, now: Instant) {
         match &mut self.open {
             Some(open) if was_probe => {
-                let pause = (open.pause * 2).min(LAST_PAUSE);
-                *open = Open { until: now + pause, pause, probing: false };
+                open.pause = (open.pause * 2).min(LAST_PAUSE);
+                open.until = now + open.pause;
+                open.probes = open.probes.saturating_sub(1);
             }
             // It was on its way before.
             Some(_) => {}
@@ -84,7 +101,8 @@ impl Breaker {
                     self.lines.push(line.cloned());
                 }
                 if self.failures >= FAILURES && self.lines.len() >= LINES {
-                    self.open = Some(Open { until: now + FIRST_PAUSE, pause: FIRST_PAUSE, probing: false });
+                    let until = now + FIRST_PAUSE;
+                    self.open = Some(Open { until, edits_until: until, pause: FIRST_PAUSE, probes: 0 });
                 }
             }
         }

@@ -8,8 +8,14 @@ pub const MAX_IN_FLIGHT: usize = 8;
 pub enum Lane {
     /// Somebody has just said that a line shall be silent.
     Pause,
+    /// The same, after a try that failed.
+    PauseRetry,
     /// Somebody has just said that a line shall answer.
     Resume,
+    /// The same, after a try that failed.
+    ResumeRetry,
+    /// A look that shows what came of an edit.
+    Confirmation,
     /// One step of a change of a line's configuration.
     Rollout,
     /// A line is not what it shall be.
@@ -24,19 +30,29 @@ pub enum Lane {
 
 impl Lane {
     /// How many there are.
-    pub const COUNT: usize = 7;
+    pub const COUNT: usize = 10;
 
     /// All of them, the most urgent first.
-    pub const ALL: [Self; Self::COUNT] =
-        [Self::Pause, Self::Resume, Self::Rollout, Self::Correction, Self::Look, Self::Walk, Self::Import];
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Pause,
+        Self::PauseRetry,
+        Self::Resume,
+        Self::ResumeRetry,
+        Self::Confirmation,
+        Self::Rollout,
+        Self::Correction,
+        Self::Look,
+        Self::Walk,
+        Self::Import,
+    ];
 
-    /// How many calls may be in flight once one of this lane has joined: the last places are kept for the urgent, and
-    /// the very last for a pause.
+    /// How many calls may be in flight once one of this lane has joined: the last places are kept for edits, and the very
+    /// last for a pause. Not for their retries: lines whose calls hang would take them from those that are well.
     pub(super) const fn places(self) -> usize {
         match self {
             Self::Pause => MAX_IN_FLIGHT,
-            Self::Resume => MAX_IN_FLIGHT - 1,
-            Self::Rollout | Self::Correction => MAX_IN_FLIGHT - 2,
+            Self::Resume | Self::Confirmation => MAX_IN_FLIGHT - 1,
+            Self::PauseRetry | Self::ResumeRetry | Self::Rollout | Self::Correction => MAX_IN_FLIGHT - 2,
             Self::Look | Self::Walk | Self::Import => MAX_IN_FLIGHT - 3,
         }
     }
@@ -45,9 +61,14 @@ impl Lane {
     /// something left for a pause.
     pub(super) const fn overdraft(self) -> f64 {
         match self {
-            Self::Pause => 1.0,
-            Self::Resume => 0.5,
+            Self::Pause | Self::PauseRetry => 1.0,
+            Self::Resume | Self::ResumeRetry => 0.5,
             _ => 0.0,
         }
+    }
+
+    /// Whether it is of an edit that hasn't failed yet: it may find out for itself whether a remote that is down is back.
+    pub(super) const fn is_fresh(self) -> bool {
+        matches!(self, Self::Pause | Self::Resume | Self::Confirmation)
     }
 }
