@@ -20,10 +20,13 @@ use tokio::time::Instant;
 
 use self::objects::Objects;
 pub use self::objects::{Told, Walked};
-use crate::core::{
-    classify::{Call, Fault},
-    line::Trouble,
-    status::{Reason, Truth},
+use crate::{
+    core::{
+        classify::{Call, Fault},
+        line::{Action, Trouble},
+        status::{Reason, Truth},
+    },
+    sarvam::{Lane, Meter},
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -35,6 +38,16 @@ struct CallLabels {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RouteLabel {
     route: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LaneLabel {
+    lane: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ActionLabel {
+    action: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -58,13 +71,17 @@ pub enum ApiRequest {
 /// The bounds of the call durations, in seconds. Past the last are calls that ran into a long `--call-timeout`.
 const SECONDS: [f64; 10] = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 
-/// Makes the histogram of a route.
-#[derive(Clone)]
-struct Durations;
+/// The bounds of what takes next to no time unless something holds it up, in seconds.
+const WAITS: [f64; 16] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
-impl MetricConstructor<Histogram> for Durations {
+/// Makes histograms with these bounds.
+#[derive(Clone)]
+struct Bounds(&'static [f64]);
+
+impl MetricConstructor<Histogram> for Bounds {
     fn new_metric(&self) -> Histogram {
-        Histogram::new(SECONDS)
+        Histogram::new(self.0.iter().copied())
     }
 }
 
@@ -73,7 +90,9 @@ impl MetricConstructor<Histogram> for Durations {
 pub struct Metrics {
     registry: Arc<Registry>,
     calls: Family<CallLabels, Counter>,
-    durations: Family<RouteLabel, Histogram, Durations>,
+    durations: Family<RouteLabel, Histogram, Bounds>,
+    waits: Family<LaneLabel, Histogram, Bounds>,
+    edits: Family<ActionLabel, Histogram, Bounds>,
     api_failures: Family<RequestLabel, Counter>,
     objects: Objects,
     leader: Gauge,
@@ -85,7 +104,9 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("sarvam");
-        let (calls, durations) = (Family::default(), Family::new_with_constructor(Durations));
+        let (calls, durations) = (Family::default(), Family::new_with_constructor(Bounds(&SECONDS)));
+        let [waits, edits] = [(); 2].map(|()| Bounds(&WAITS));
+        let (waits, edits) = (Family::new_with_constructor(waits), Family::new_with_constructor(edits));
         let (api_failures, objects) = (Family::default(), Objects::default());
         let (panics, leader, ready) = (Counter::default(), Gauge::default(), Gauge::default());
         registry.register(
@@ -103,14 +124,26 @@ impl Default for Metrics {
             Unit::Seconds,
             durations.clone(),
         );
+        registry.register_with_unit(
+            "remote_call_wait",
+            "How long calls to the remote waited for their turn, by lane",
+            Unit::Seconds,
+            waits.clone(),
+        );
+        registry.register_with_unit(
+            "edit_to_remote",
+            "From the news of an edit to the remote's good answer to the call that carries it out, by action",
+            Unit::Seconds,
+            edits.clone(),
+        );
         registry.register(
             "api_failures",
             "Requests to the Kubernetes API server that failed; conflicts are no failures",
             api_failures.clone(),
         );
         registry.register_collector(Box::new(objects.clone()));
-        let metrics =
-            Self { registry: Arc::new(registry), calls, durations, api_failures, objects, leader, ready, panics };
+        let registry = Arc::new(registry);
+        let metrics = Self { registry, calls, durations, waits, edits, api_failures, objects, leader, ready, panics };
         metrics.begin_at_zero();
         metrics
     }
@@ -125,6 +158,12 @@ impl Metrics {
                 drop(self.calls.get_or_create(&CallLabels { route, outcome }));
             }
             drop(self.durations.get_or_create(&RouteLabel { route }));
+        }
+        for lane in Lane::ALL.map(Lane::name) {
+            drop(self.waits.get_or_create(&LaneLabel { lane }));
+        }
+        for action in [Action::Pause, Action::Resume].map(Action::verb) {
+            drop(self.edits.get_or_create(&ActionLabel { action }));
         }
         for request in [ApiRequest::Watch, ApiRequest::Read, ApiRequest::Status, ApiRequest::Secret] {
             drop(self.api_failures.get_or_create(&RequestLabel { request }));
@@ -164,6 +203,16 @@ impl Metrics {
         answer
     }
 
+    /// How long a call that may be made now has waited for its turn.
+    pub fn waited(&self, lane: Lane, wait: Duration) {
+        self.waits.get_or_create(&LaneLabel { lane: lane.name() }).observe(wait.as_secs_f64());
+    }
+
+    /// How long after the news of an edit the remote has answered its call well.
+    pub fn carried_out(&self, action: Action, after: Duration) {
+        self.edits.get_or_create(&ActionLabel { action: action.verb() }).observe(after.as_secs_f64());
+    }
+
     /// Counts a request to the API server that failed.
     pub fn api_failed(&self, request: ApiRequest) {
         self.api_failures.get_or_create(&RequestLabel { request }).inc();
@@ -187,6 +236,12 @@ impl Metrics {
     /// What the Ready condition of the Workspace `workspace` (`namespace/name`) says, and how often its lines are looked at.
     pub fn workspace(&self, workspace: &str, ready: Truth, reason: Reason, sync_interval: Duration) {
         self.objects.workspace(workspace, ready, reason, sync_interval);
+    }
+
+    /// The budget that the Workspace `workspace` (`namespace/name`) calls within, which is read when Prometheus asks. `None`:
+    /// it has no key to call with.
+    pub fn budget(&self, workspace: &str, budget: Option<Meter>) {
+        self.objects.budget(workspace, budget);
     }
 
     /// Forgets a Workspace.

@@ -149,8 +149,8 @@ impl Cluster {
         let mailbox = mailbox.unwrap_or_default();
         let seen = Arc::new(seen);
         let replaced = before.as_ref().map(|before| before.uid()).filter(|uid| *uid != seen.uid());
-        mailbox.put(Arc::clone(&seen), source, replaced);
         let changed = before.as_ref().is_none_or(|before| before.is_another_than(&seen));
+        mailbox.put(Arc::clone(&seen), source, replaced, changed);
         inner.replace(key, before.as_deref(), Some((&seen, &mailbox)));
         if changed {
             inner.poke_siblings(key, before.as_deref());

@@ -25,7 +25,7 @@ use super::{
     Term,
     cluster::{Key, Standing},
     in_time,
-    mailbox::{Mailbox, Row},
+    mailbox::{Edited, Mailbox, Row},
     merge_patch::merge_patch,
     reason_of,
     seen::{Received, Seen},
@@ -62,6 +62,7 @@ pub async fn follow(term: Arc<Term>, key: Key, mailbox: Arc<Mailbox>) {
         mailbox,
         seen: None,
         source: Source::Watch,
+        edited: None,
         account: None,
         joined: None,
         remote: None,
@@ -126,6 +127,8 @@ struct Follower {
     seen: Option<Arc<Seen>>,
     /// How the last view of it came.
     source: Source,
+    /// The newest edit, until its call has been answered well.
+    edited: Option<Edited>,
     account: Option<Arc<Account>>,
     /// Where the mailbox gets rows of the list from.
     joined: Option<Arc<Account>>,
@@ -322,6 +325,7 @@ impl Follower {
             self.term.context.metrics.forget_line(&self.key.to_string());
             inbox.seen.as_ref()?;
         }
+        self.edited = inbox.edited.or(self.edited);
         if let Some((seen, source)) = inbox.seen {
             // An echo of our own last write is older than what that write answered.
             if self.seen.as_ref().is_none_or(|known| known.version() <= seen.version()) {
@@ -496,7 +500,7 @@ impl Follower {
             let permit = tokio::select! {
                 biased;
                 () = mailbox.another_than(generation) => return Sending::Replaced,
-                permit = budget.enter(lane(&change, why)) => permit,
+                permit = term.enter(&budget, lane(&change, why)) => permit,
             };
             let permit = match permit {
                 Ok(permit) => permit,
@@ -534,6 +538,9 @@ impl Follower {
         let Err(fault) = answer else {
             info!(%change, ?why, "sent");
             self.acted = true;
+            if let (Change::Status(action), Why::Edit | Why::Retry) = (&change, why) {
+                self.carried_out(*action);
+            }
             return Some(Event::Sent(Sent::Clean, None));
         };
         warn!(%change, ?why, fault = fault.message, landed = ?fault.landed, "the call went wrong");
@@ -550,6 +557,14 @@ impl Follower {
             Landed::Maybe => Sent::Unclear(fault.trouble),
         };
         Some(Event::Sent(sent, not_before))
+    }
+
+    /// Tells Prometheus how long the edit took to reach the remote, once. That of another generation is another's.
+    fn carried_out(&mut self, action: Action) {
+        let generation = self.memory().object().map(|object| object.generation);
+        if let Some(edited) = self.edited.take_if(|edited| Some(edited.generation) == generation) {
+            self.term.context.metrics.carried_out(action, edited.at.elapsed());
+        }
     }
 
     /// Reads the object with quorum.
@@ -750,7 +765,7 @@ async fn look(
             return Err((None, Trouble::Unavailable, clock.now() + Duration::from_secs(1)));
         };
         // Who waits for a whole interval says so: there are more lines than the rate allows for.
-        let permit = match timeout(account.sync_interval(), budget.enter(queue)).await {
+        let permit = match timeout(account.sync_interval(), term.enter(&budget, queue)).await {
             Ok(Ok(permit)) => permit,
             Ok(Err(held)) => return Err((None, held.trouble, clock.at(held.until))),
             Err(_) => return Err((None, Trouble::RateLimited, clock.now())),

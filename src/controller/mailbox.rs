@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use super::seen::Seen;
 use crate::core::{
@@ -41,6 +41,17 @@ pub struct Inbox {
     pub deleted: Option<Uid>,
     /// What the list shows of the line, where that needs a thought.
     pub row: Option<Row>,
+    /// The newest edit.
+    pub edited: Option<Edited>,
+}
+
+/// Which edit came, and when.
+#[derive(Clone, Copy)]
+pub struct Edited {
+    /// The object's `metadata.generation`.
+    pub generation: i64,
+    /// When it came.
+    pub at: Instant,
 }
 
 /// What one walk over the list found of a line.
@@ -70,9 +81,12 @@ impl Mailbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves a view of the object. `replaced`: another one of its name was there before.
-    pub fn put(&self, seen: Arc<Seen>, source: Source, replaced: Option<Uid>) {
+    /// Leaves a view of the object. `replaced`: another one of its name was there before. `edited`: it is another than before.
+    pub fn put(&self, seen: Arc<Seen>, source: Source, replaced: Option<Uid>, edited: bool) {
         let inbox = &mut self.state().inbox;
+        if edited {
+            inbox.edited = Some(Edited { generation: seen.generation, at: Instant::now() });
+        }
         inbox.deleted = replaced.or(inbox.deleted);
         inbox.seen = Some((seen, source));
     }

@@ -50,7 +50,7 @@ use crate::{
     },
     leader::Leadership,
     metrics::{ApiRequest, Metrics},
-    sarvam::{self, Budgets},
+    sarvam::{self, Budget, Budgets, Held, Lane, Permit},
     server::Readiness,
 };
 
@@ -111,6 +111,13 @@ impl Term {
     fn new_memory(&self) -> Memory {
         let Context { inherited, protocol, clock, .. } = &self.context;
         if *inherited { Memory::inherited(protocol, clock.now()) } else { Memory::first() }
+    }
+
+    /// Waits for the place of one call, and tells Prometheus how long.
+    async fn enter(&self, budget: &Budget, lane: Lane) -> Result<Permit, Held> {
+        let permit = budget.enter(lane).await?;
+        self.context.metrics.waited(lane, permit.waited());
+        Ok(permit)
     }
 
     /// Whether nothing may be begun any more.

@@ -144,7 +144,7 @@ impl Walker<'_> {
             if self.term.is_over() || self.account.is_closed() {
                 return Err(false);
             }
-            let fault = match self.budget.enter(Lane::Walk).await {
+            let fault = match self.term.enter(&self.budget, Lane::Walk).await {
                 Ok(permit) => {
                     let asked = context.clock.now();
                     let list = context.remote.list(&self.key, org, workspace, offset);

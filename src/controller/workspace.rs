@@ -503,6 +503,7 @@ pub async fn keep(term: Arc<Term>, account: Arc<Account>) {
 /// Tells Prometheus of the Workspace.
 fn measure(term: &Term, account: &Account, ready: Truth, reason: Reason) {
     term.context.metrics.workspace(account.name(), ready, reason, account.sync_interval());
+    term.context.metrics.budget(account.name(), account.access().map(|(_, budget)| budget.meter()));
 }
 
 /// What there is to say about the Workspace; `None`: nothing yet.

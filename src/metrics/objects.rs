@@ -15,9 +15,12 @@ use prometheus_client::{
     registry::Unit,
 };
 
-use crate::core::{
-    line::State,
-    status::{Reason, Truth},
+use crate::{
+    core::{
+        line::State,
+        status::{Reason, Truth},
+    },
+    sarvam::{Circuit, Lane, Meter, Reading},
 };
 
 /// Every object of the term, by `namespace/name`. Clones share it.
@@ -76,6 +79,13 @@ struct Workspace {
     unmanaged: Option<usize>,
     /// Unix seconds.
     oldest_look: Option<f64>,
+    budget: Option<Meter>,
+}
+
+impl Workspace {
+    fn reading(&self) -> Option<Reading> {
+        self.budget.as_ref()?.reading()
+    }
 }
 
 impl Objects {
@@ -102,8 +112,8 @@ impl Objects {
             (known.ready, known.reason, known.sync_interval) = (ready, reason, sync_interval);
             return;
         }
-        let (looked, walk, unmanaged, oldest_look) = (None, None, None, None);
-        let new = Workspace { ready, reason, sync_interval, looked, walk, unmanaged, oldest_look };
+        let (looked, walk, unmanaged, oldest_look, budget) = (None, None, None, None, None);
+        let new = Workspace { ready, reason, sync_interval, looked, walk, unmanaged, oldest_look, budget };
         known.workspaces.insert(workspace.to_owned(), new);
     }
 
@@ -122,6 +132,12 @@ impl Objects {
         }
     }
 
+    pub fn budget(&self, workspace: &str, budget: Option<Meter>) {
+        if let Some(workspace) = self.known().workspaces.get_mut(workspace) {
+            workspace.budget = budget;
+        }
+    }
+
     pub fn forget_workspace(&self, workspace: &str) {
         self.known().workspaces.remove(workspace);
     }
@@ -137,7 +153,6 @@ fn seconds(time: Timestamp) -> f64 {
 }
 
 impl Collector for Objects {
-    #[allow(clippy::too_many_lines, reason = "one series after the other")]
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let known = self.known();
         // There from the start, so that a sum over no lines is 0 and not nothing.
@@ -189,73 +204,122 @@ impl Collector for Objects {
             series(&mut gauge, &[("reason", reason.to_string())], &since)?;
         }
 
-        let workspaces = &known.workspaces;
-        let mut gauge = encoder.encode_descriptor(
-            "workspace_ready",
-            "1 where the Workspace is Ready: the remote takes its key. Its label has the reason.",
-            None,
-            MetricType::Gauge,
-        )?;
-        for (name, workspace) in workspaces {
-            let labels = [("workspace", name.as_str()), ("reason", &workspace.reason.to_string())];
-            series(&mut gauge, &labels, &i64::from(workspace.ready == Truth::True))?;
-        }
-        let mut gauge = encoder.encode_descriptor(
-            "workspace_last_look_timestamp",
-            "When the remote last answered a look in the Workspace well.",
-            Some(&Unit::Seconds),
-            MetricType::Gauge,
-        )?;
-        for (name, workspace) in workspaces {
-            if let Some(looked) = workspace.looked {
-                series(&mut gauge, &[("workspace", name.as_str())], &looked)?;
-            }
-        }
-        let mut gauge = encoder.encode_descriptor(
-            "workspace_sync_interval",
-            "spec.syncInterval of the Workspace: how often each of its lines is looked at.",
-            Some(&Unit::Seconds),
-            MetricType::Gauge,
-        )?;
-        for (name, workspace) in workspaces {
-            series(&mut gauge, &[("workspace", name.as_str())], &workspace.sync_interval.as_secs_f64())?;
-        }
-        let mut gauge = encoder.encode_descriptor(
-            "workspace_walk_duration",
-            "How long the last walk over the list of the Workspace's lines took.",
-            Some(&Unit::Seconds),
-            MetricType::Gauge,
-        )?;
-        for (name, workspace) in workspaces {
-            if let Some(walk) = workspace.walk {
-                series(&mut gauge, &[("workspace", name.as_str())], &walk.as_secs_f64())?;
-            }
-        }
-        let mut gauge = encoder.encode_descriptor(
-            "workspace_oldest_look_timestamp",
-            "When the remote last showed the line of the Workspace that it has not shown for the longest.",
-            Some(&Unit::Seconds),
-            MetricType::Gauge,
-        )?;
-        for (name, workspace) in workspaces {
-            if let Some(oldest) = workspace.oldest_look {
-                series(&mut gauge, &[("workspace", name.as_str())], &oldest)?;
-            }
-        }
-        let mut gauge = encoder.encode_descriptor(
-            "workspace_unmanaged_lines",
-            "Lines of the workspace that no Deployment object names.",
-            None,
-            MetricType::Gauge,
-        )?;
-        for (name, workspace) in workspaces {
-            if let Some(unmanaged) = workspace.unmanaged {
-                series(&mut gauge, &[("workspace", name.as_str())], &i64::try_from(unmanaged).unwrap_or(i64::MAX))?;
+        let workspaces: Vec<_> = known.workspaces.iter().map(|(name, it)| (name, it, it.reading())).collect();
+        for PerWorkspace { name, help, unit, values } in &PER_WORKSPACE {
+            let mut gauge = encoder.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?;
+            for (workspace, it, reading) in &workspaces {
+                for (more, value) in values(it, reading.as_ref()) {
+                    let labels = [("workspace", (*workspace).clone())].into_iter().chain(more);
+                    series(&mut gauge, &labels.collect::<Vec<_>>(), &value)?;
+                }
             }
         }
         Ok(())
     }
 }
+
+/// A gauge of each Workspace.
+struct PerWorkspace {
+    name: &'static str,
+    help: &'static str,
+    unit: Option<Unit>,
+    /// Its values, each with the label that it has beside the Workspace's name.
+    values: fn(&Workspace, Option<&Reading>) -> Values,
+}
+
+type Values = Vec<(Option<(&'static str, String)>, f64)>;
+
+/// The value of a gauge that has one, or none yet.
+fn one(value: Option<f64>) -> Values {
+    value.map(|value| (None, value)).into_iter().collect()
+}
+
+#[allow(clippy::cast_precision_loss, reason = "nobody has so many of anything here")]
+const fn count(number: usize) -> f64 {
+    number as f64
+}
+
+const PER_WORKSPACE: [PerWorkspace; 12] = [
+    PerWorkspace {
+        name: "workspace_ready",
+        help: "1 where the Workspace is Ready: the remote takes its key. Its label has the reason.",
+        unit: None,
+        values: |it, _| vec![(Some(("reason", it.reason.to_string())), f64::from(it.ready == Truth::True))],
+    },
+    PerWorkspace {
+        name: "workspace_last_look_timestamp",
+        help: "When the remote last answered a look in the Workspace well.",
+        unit: Some(Unit::Seconds),
+        values: |it, _| one(it.looked),
+    },
+    PerWorkspace {
+        name: "workspace_sync_interval",
+        help: "spec.syncInterval of the Workspace: how often each of its lines is looked at.",
+        unit: Some(Unit::Seconds),
+        values: |it, _| one(Some(it.sync_interval.as_secs_f64())),
+    },
+    PerWorkspace {
+        name: "workspace_walk_duration",
+        help: "How long the last walk over the list of the Workspace's lines took.",
+        unit: Some(Unit::Seconds),
+        values: |it, _| one(it.walk.map(|walk| walk.as_secs_f64())),
+    },
+    PerWorkspace {
+        name: "workspace_oldest_look_timestamp",
+        help: "When the remote last showed the line of the Workspace that it has not shown for the longest.",
+        unit: Some(Unit::Seconds),
+        values: |it, _| one(it.oldest_look),
+    },
+    PerWorkspace {
+        name: "workspace_unmanaged_lines",
+        help: "Lines of the workspace that no Deployment object names.",
+        unit: None,
+        values: |it, _| one(it.unmanaged.map(count)),
+    },
+    PerWorkspace {
+        name: "workspace_budget_tokens",
+        help: "Calls that may be made at once with the Workspace's key; below 0 what edits have overdrawn.",
+        unit: None,
+        values: |_, budget| one(budget.map(|budget| budget.tokens)),
+    },
+    PerWorkspace {
+        name: "workspace_budget_rate",
+        help: "Calls a second that are kept to with the Workspace's key; fewer than asked for after the remote said too many.",
+        unit: None,
+        values: |_, budget| one(budget.map(|budget| budget.rate)),
+    },
+    PerWorkspace {
+        name: "workspace_budget_asked_rate",
+        help: "Calls a second that are asked for: the least spec.requestsPerSecond of the Workspaces with this key.",
+        unit: None,
+        values: |_, budget| one(budget.map(|budget| budget.asked_rate)),
+    },
+    PerWorkspace {
+        name: "workspace_calls_in_flight",
+        help: "Calls with the Workspace's key that are in flight.",
+        unit: None,
+        values: |_, budget| one(budget.map(|budget| count(budget.in_flight))),
+    },
+    PerWorkspace {
+        name: "workspace_calls_waiting",
+        help: "Calls with the Workspace's key that wait for their turn, by lane.",
+        unit: None,
+        values: |_, budget| {
+            let waiting = budget.map(|budget| Lane::ALL.into_iter().zip(budget.waiting));
+            waiting
+                .into_iter()
+                .flatten()
+                .map(|(lane, waits)| (Some(("lane", lane.name().to_owned())), count(waits)))
+                .collect()
+        },
+    },
+    PerWorkspace {
+        name: "workspace_circuit_open",
+        help: "1 while no call is made with the Workspace's key but to find out whether the remote is back.",
+        unit: None,
+        values: |_, budget| one(budget.map(|budget| f64::from(budget.circuit != Circuit::Closed))),
+    },
+];
 
 fn series(gauge: &mut MetricEncoder<'_>, labels: &impl EncodeLabelSet, value: &impl EncodeGaugeValue) -> fmt::Result {
     gauge.encode_family(labels)?.encode_gauge(value)

@@ -10,7 +10,7 @@ mod registry;
 
 use std::future::pending;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -149,17 +149,25 @@ impl Budget {
     /// How it stands.
     #[must_use]
     pub fn reading(&self) -> Reading {
-        let now = Instant::now();
-        let mut state = self.0.shared.state();
-        state.fill(now);
-        Reading {
-            asked_rate: state.pace.asked(),
-            rate: state.pace.rate(),
-            tokens: state.bucket.tokens(),
-            in_flight: state.in_flight,
-            waiting: state.lineup.counts(),
-            circuit: state.breaker.circuit(now),
-        }
+        self.0.shared.reading()
+    }
+
+    /// What tells how it stands, for as long as somebody uses it.
+    #[must_use]
+    pub fn meter(&self) -> Meter {
+        Meter(Arc::downgrade(&self.0.shared))
+    }
+}
+
+/// Reads a budget without a share in it: whoever only looks must not keep a key, or a rate that was asked for, alive.
+#[derive(Clone, Debug)]
+pub struct Meter(Weak<Shared>);
+
+impl Meter {
+    /// How the budget stands; `None`: nobody uses it any more.
+    #[must_use]
+    pub fn reading(&self) -> Option<Reading> {
+        self.0.upgrade().map(|shared| shared.reading())
     }
 }
 
@@ -259,6 +267,20 @@ impl Shared {
     /// No code panics while it holds the lock, and each change is whole: a poisoned state is as good as any.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reading(&self) -> Reading {
+        let now = Instant::now();
+        let mut state = self.state();
+        state.fill(now);
+        Reading {
+            asked_rate: state.pace.asked(),
+            rate: state.pace.rate(),
+            tokens: state.bucket.tokens(),
+            in_flight: state.in_flight,
+            waiting: state.lineup.counts(),
+            circuit: state.breaker.circuit(now),
+        }
     }
 
     fn ask<T>(&self, ask: impl FnOnce(&mut Pace) -> T) -> T {

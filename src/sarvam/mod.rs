@@ -9,7 +9,7 @@ pub mod reader;
 pub mod settings;
 pub mod transport;
 
-pub use budget::{Budget, Budgets, Held, Lane};
+pub use budget::{Budget, Budgets, Circuit, Held, Lane, Meter, Permit, Reading};
 pub use client::Client;
 pub use key::ApiKey;
 pub use reader::Reader;

@@ -9,10 +9,11 @@ use jiff::Timestamp;
 use sarvam_operator::{
     core::{
         classify::{Call, Fault, Landed},
-        line::{State, Trouble},
+        line::{Action, State, Trouble},
         status::{Reason, Truth},
     },
     metrics::{ApiRequest, Metrics, Told, Walked},
+    sarvam::{Budget, Lane},
 };
 
 /// A metric as Prometheus stores it.
@@ -33,6 +34,8 @@ pub async fn page() -> String {
     metrics.call(Call::Get, "telephony/production", async { Ok(()) }).await.expect("it says Ok");
     let walked = Walked { took: Some(Duration::ZERO), unmanaged: Some(0), oldest_look: Some(Timestamp::now()) };
     metrics.walked("telephony/production", walked);
+    let budget = Budget::new(10);
+    metrics.budget("telephony/production", Some(budget.meter()));
     metrics.text()
 }
 
@@ -225,4 +228,62 @@ fn a_walk_without_an_end_leaves_what_the_last_one_found() {
     assert_eq!(walked(Some(Duration::from_secs(3)), Some(2), 10), (Some(3.0), Some(2.0), Some(10.0)));
     metrics.workspace("a/w", Truth::False, Reason::RemoteUnavailable, Duration::from_mins(1));
     assert_eq!(walked(None, None, 11), (Some(3.0), Some(2.0), Some(11.0)));
+}
+
+/// How many observations fell under each bound of a histogram, with the labels' values before it.
+fn buckets(page: &str, name: &str) -> BTreeMap<String, f64> {
+    let bucket = format!("{name}_bucket");
+    let of_it = samples(page).filter(|sample| sample.name == bucket);
+    of_it.map(|sample| (sample.labels.into_values().collect::<Vec<_>>().join(" "), sample.value)).collect()
+}
+
+#[test]
+fn waits_are_told_from_half_a_millisecond_to_a_minute() {
+    let metrics = Metrics::default();
+    metrics.waited(Lane::Pause, Duration::from_micros(400));
+    metrics.waited(Lane::Pause, Duration::from_secs(50));
+    metrics.carried_out(Action::Resume, Duration::from_millis(7));
+    let page = metrics.text();
+    let waits = buckets(&page, "sarvam_remote_call_wait_seconds");
+    let edits = buckets(&page, "sarvam_edit_to_remote_seconds");
+    // The values of the labels in the order of their names: lane or action, le.
+    let table = [
+        (&waits, "pause 0.0005", 1.0),
+        (&waits, "pause 30.0", 1.0),
+        (&waits, "pause 60.0", 2.0),
+        (&waits, "walk +Inf", 0.0),
+        (&edits, "resume 0.005", 0.0),
+        (&edits, "resume 0.01", 1.0),
+        (&edits, "pause +Inf", 0.0),
+    ];
+    for (found, bucket, count) in table {
+        assert_eq!(found.get(bucket), Some(&count), "{bucket} of {found:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_budget_is_read_when_the_page_is_and_for_as_long_as_somebody_uses_it() {
+    let metrics = Metrics::default();
+    let of = |name: &str| values(&metrics.text(), name);
+    let one = |value: f64| BTreeMap::from([("a/w".to_owned(), value)]);
+    let budget = Budget::new(10);
+    metrics.budget("a/w", Some(budget.meter()));
+    assert_eq!(of("sarvam_workspace_budget_rate"), BTreeMap::new(), "a Workspace that nobody knows");
+    metrics.workspace("a/w", Truth::True, Reason::KeyAccepted, Duration::from_mins(1));
+    metrics.budget("a/w", Some(budget.meter()));
+    assert_eq!(of("sarvam_workspace_budget_asked_rate"), one(10.0));
+    budget.set_rate(4);
+    assert_eq!(of("sarvam_workspace_budget_asked_rate"), one(4.0));
+    assert_eq!(of("sarvam_workspace_calls_in_flight"), one(0.0));
+    let permit = budget.enter(Lane::Look).await;
+    assert!(permit.is_ok(), "the bucket is full");
+    assert_eq!(of("sarvam_workspace_calls_in_flight"), one(1.0));
+    assert_eq!(of("sarvam_workspace_calls_waiting").len(), Lane::COUNT);
+    assert_eq!(of("sarvam_workspace_circuit_open"), one(0.0));
+    drop((permit, budget));
+    for name in
+        ["budget_tokens", "budget_rate", "budget_asked_rate", "calls_in_flight", "calls_waiting", "circuit_open"]
+    {
+        assert_eq!(of(&format!("sarvam_workspace_{name}")), BTreeMap::new(), "{name} of a budget that is gone");
+    }
 }

@@ -30,9 +30,14 @@ async fn metrics_tell_of_lines_workspaces_and_the_operator() {
         let expected = [
             r#"sarvam_lines{ready="True",reason="Synced"} 1"#,
             r#"sarvam_lines{ready="False",reason="RemoteNotFound"} 1"#,
-            &format!(r#"sarvam_workspace_ready{{workspace="{workspace}",reason="KeyAccepted"}} 1"#),
+            &format!(r#"sarvam_workspace_ready{{workspace="{workspace}",reason="KeyAccepted"}} 1.0"#),
             &format!(r#"sarvam_workspace_sync_interval_seconds{{workspace="{workspace}"}} 1.0"#),
             r#"sarvam_remote_calls_total{route="status",outcome="Ok"} 1"#,
+            r#"sarvam_edit_to_remote_seconds_count{action="pause"} 1"#,
+            r#"sarvam_edit_to_remote_seconds_count{action="resume"} 0"#,
+            r#"sarvam_remote_call_wait_seconds_count{lane="pause"} 1"#,
+            &format!(r#"sarvam_workspace_budget_asked_rate{{workspace="{workspace}"}} 200.0"#),
+            &format!(r#"sarvam_workspace_circuit_open{{workspace="{workspace}"}} 0.0"#),
             "sarvam_leader 1",
             "sarvam_ready 1",
         ];

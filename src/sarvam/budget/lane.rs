@@ -46,6 +46,23 @@ impl Lane {
         Self::Import,
     ];
 
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::PauseRetry => "pause_retry",
+            Self::Resume => "resume",
+            Self::ResumeRetry => "resume_retry",
+            Self::Confirmation => "confirmation",
+            Self::Rollout => "rollout",
+            Self::Correction => "correction",
+            Self::Look => "look",
+            Self::Walk => "walk",
+            Self::Import => "import",
+        }
+    }
+
     /// How many calls may be in flight once one of this lane has joined: the last places are kept for edits, and the very
     /// last for a pause. Not for their retries: lines whose calls hang would take them from those that are well.
     pub(super) const fn places(self) -> usize {
