@@ -217,6 +217,10 @@ pub struct Run {
     #[arg(long, env = "SARVAM_HTTP_ADDRESS", default_value = "0.0.0.0:8080", value_parser = address, value_name = "ADDRESS")]
     pub http_address: SocketAddr,
 
+    /// Send a trace of each edit to this receiver of OTLP over HTTP, below whose URL /v1/traces is; without it, there are none.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+
     /// How log lines look. What is logged is set by RUST_LOG, sarvam_operator=debug for example.
     #[arg(long, env = "SARVAM_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
     pub log_format: LogFormat,

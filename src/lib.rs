@@ -5,7 +5,7 @@
 //! - [`sarvam`] calls the remote and knows nothing of Kubernetes.
 //! - [`controller`] carries out what `core` decides, for one term as leader.
 //! - [`leader`] says whether this process may act.
-//! - [`operator`] is the process: from [`config`] to the end; [`server`], [`metrics`] and [`telemetry`] are its windows.
+//! - [`operator`] is the process: from [`config`] to the end; [`server`], [`metrics`], [`traces`] and [`telemetry`] are its windows.
 //! - [`plan`] and [`import`] are the commands that look and change nothing.
 
 pub mod access;
@@ -24,3 +24,4 @@ pub mod sarvam;
 pub mod secret;
 pub mod server;
 pub mod telemetry;
+pub mod traces;

@@ -19,6 +19,7 @@ use crate::{
     metrics::Metrics,
     sarvam,
     server::{self, Readiness},
+    traces::{Exporter, Traces},
 };
 
 /// Runs until SIGTERM or SIGINT.
@@ -27,7 +28,11 @@ use crate::{
 /// One sentence for a person: what is wrong and the way out.
 pub async fn run(flags: Run) -> Result<(), String> {
     flags.check()?;
-    let remote = access::remote(&flags.remote)?;
+    // An empty variable counts as none, as OpenTelemetry has it.
+    let endpoint = flags.otlp_endpoint.as_deref().filter(|endpoint| !endpoint.is_empty());
+    let exporter = endpoint.map(Exporter::start).transpose()?;
+    let traces = exporter.as_ref().map(Exporter::traces).unwrap_or_default();
+    let remote = traces.of(access::remote(&flags.remote)?);
     let Kubernetes { client: kube, namespace, url } = access::kubernetes().await?;
     let lease_namespace = flags.lease_namespace.clone().unwrap_or(namespace);
     let listener = server::bind(flags.http_address).await?;
@@ -43,8 +48,11 @@ pub async fn run(flags: Run) -> Result<(), String> {
     let mut lease = leader::Settings::new(lease_namespace, flags.lease_name.clone());
     lease.lease_duration = flags.lease_duration;
     info!(version = env!("CARGO_PKG_VERSION"), namespace = flags.namespace.as_deref().unwrap_or("(all)"), "started");
-    lead(Process { flags, kube, remote, lease, clock: Clock::start(), metrics, stopping }, &readiness).await;
+    lead(Process { flags, kube, remote, lease, clock: Clock::start(), metrics, traces, stopping }, &readiness).await;
     http.abort();
+    if let Some(exporter) = exporter {
+        exporter.finish().await;
+    }
     info!("stopped");
     Ok(())
 }
@@ -63,13 +71,15 @@ pub struct Process {
     pub clock: Clock,
     /// Its metrics.
     pub metrics: Metrics,
+    /// Makes its traces.
+    pub traces: Traces,
     /// True from SIGTERM on.
     pub stopping: watch::Receiver<bool>,
 }
 
 /// Waits for the lease, works through the term, and so on until the process is told to stop.
 pub async fn lead(process: Process, readiness: &watch::Sender<Readiness>) {
-    let Process { flags, kube, remote, lease, clock, metrics, stopping } = process;
+    let Process { flags, kube, remote, lease, clock, metrics, traces, stopping } = process;
     let events = controller::Events::new(kube.clone(), lease.identity.clone());
     let mut election = Election::new(kube.clone(), lease);
     while !*stopping.borrow() {
@@ -94,6 +104,7 @@ pub async fn lead(process: Process, readiness: &watch::Sender<Readiness>) {
             inherited: !term.first_ever(),
             stopping: stopping.clone(),
             metrics: metrics.clone(),
+            traces: traces.clone(),
             events: events.clone(),
         };
         controller::run(context, readiness).await;

@@ -14,6 +14,7 @@ use kube::{
     Api,
     api::{Patch, PatchParams},
 };
+use opentelemetry::{KeyValue, trace::SpanKind};
 use serde_json::json;
 use tokio::{
     sync::OwnedMutexGuard,
@@ -46,6 +47,7 @@ use crate::{
     },
     metrics::{self, ApiRequest},
     sarvam::{Held, Lane},
+    traces::{Edit, Outcome, within},
 };
 
 /// How long after a call was begun the status says that it is under way. Nobody reads one sooner, and most calls, with the
@@ -63,6 +65,7 @@ pub async fn follow(term: Arc<Term>, key: Key, mailbox: Arc<Mailbox>) {
         seen: None,
         source: Source::Watch,
         edited: None,
+        edit: None,
         account: None,
         joined: None,
         remote: None,
@@ -129,6 +132,8 @@ struct Follower {
     source: Source,
     /// The newest edit, until its call has been answered well.
     edited: Option<Edited>,
+    /// Its trace, until it ends.
+    edit: Option<Edit>,
     account: Option<Arc<Account>>,
     /// Where the mailbox gets rows of the list from.
     joined: Option<Arc<Account>>,
@@ -178,6 +183,7 @@ impl Follower {
             if self.term.is_over() {
                 return None;
             }
+            let edit = self.edit.as_ref().map(Edit::context);
             let event = match request {
                 Request::Wait(_) if self.would_tell_otherwise() => {
                     self.told = None;
@@ -206,19 +212,19 @@ impl Follower {
                             looked = look => Some(looked),
                         }
                     }));
-                    let Some(looked) = looked.await else {
+                    let Some(looked) = within(edit, looked).await else {
                         request = self.take_news().await?;
                         continue;
                     };
                     self.looked(looked)
                 }
-                Request::Read => self.read().await,
+                Request::Read => within(edit, self.read()).await,
                 Request::Tell(verdict) => {
-                    let told = self.tell(verdict).await;
+                    let told = within(edit, self.tell(verdict)).await;
                     Event::Told(verdict, told)
                 }
                 Request::Send { change, why, beside } => {
-                    let Some(sent) = self.send(change, why, beside).await else {
+                    let Some(sent) = within(edit, self.send(change, why, beside)).await else {
                         self.note(Event::Sent(Sent::Withheld(None), None));
                         request = self.take_news().await?;
                         continue;
@@ -322,10 +328,15 @@ impl Follower {
             self.seen = None;
             self.remote = None;
             self.told = None;
+            self.end(Outcome::Deleted);
             self.term.context.metrics.forget_line(&self.key.to_string());
             inbox.seen.as_ref()?;
         }
         self.edited = inbox.edited.or(self.edited);
+        // What a list brings at the start is no news, mostly.
+        if let (Some(edited), Some((seen, Source::Watch))) = (inbox.edited, &inbox.seen) {
+            self.begin(edited, seen);
+        }
         if let Some((seen, source)) = inbox.seen {
             // An echo of our own last write is older than what that write answered.
             if self.seen.as_ref().is_none_or(|known| known.version() <= seen.version()) {
@@ -351,6 +362,33 @@ impl Follower {
             Some(row) if obstacle.is_none() && !sends => self.take_row(row),
             _ => request,
         })
+    }
+
+    /// Begins the trace of an edit.
+    fn begin(&mut self, edited: Edited, seen: &Seen) {
+        self.end(Outcome::Superseded);
+        if seen.is_deleting {
+            return;
+        }
+        self.edit = self.term.context.traces.edit(edited.at, edited.generation, || {
+            let Key { namespace, name } = &self.key;
+            let mut attributes = vec![
+                KeyValue::new("k8s.namespace.name", Arc::clone(namespace)),
+                KeyValue::new("sarvam.deployment.name", Arc::clone(name)),
+                KeyValue::new("sarvam.deployment.uid", seen.guard().0.to_owned()),
+                KeyValue::new("sarvam.deployment.generation", edited.generation),
+            ];
+            let action = seen.spec.as_ref().map(|spec| Action::for_paused(spec.paused).verb());
+            attributes.extend(action.map(|action| KeyValue::new("sarvam.action", action)).ok());
+            attributes
+        });
+    }
+
+    /// Ends the trace of the edit, where there is one.
+    fn end(&mut self, outcome: Outcome) {
+        if let Some(edit) = self.edit.take() {
+            edit.end(outcome);
+        }
     }
 
     fn take_row(&mut self, row: Row) -> Request {
@@ -573,8 +611,9 @@ impl Follower {
         let followed = self.seen.as_ref().map_or(Uid(0), |seen| seen.uid());
         let api: Api<Received> = self.term.api(&self.key.namespace);
         let permit = self.term.api_requests.acquire().await;
+        let part = self.term.context.traces.part(SpanKind::Internal, "read object", Vec::new);
         let answer = Box::pin(in_time(api.get_opt(&self.key.name))).await;
-        drop(permit);
+        drop((permit, part));
         let seen = match answer {
             Ok(Some(received)) => Seen::from(received),
             Ok(None) => return Event::Missing(followed),
@@ -630,7 +669,13 @@ impl Follower {
             "status": merge_patch(&json!(seen.status), &json!(status)),
         });
         let api: Api<Received> = self.term.api(&self.key.namespace);
+        let reason = || vec![KeyValue::new("sarvam.reason", conditions.reason.to_string())];
+        let mut part = self.term.context.traces.part(SpanKind::Internal, "write status", reason);
         let answer = in_time(api.patch_status(&self.key.name, &PatchParams::default(), &Patch::Merge(&patch))).await;
+        if let (Some(part), Err(error)) = (&mut part, &answer) {
+            part.fail("not_written", reason_of(error));
+        }
+        drop(part);
         match answer {
             Ok(written) => {
                 let written = Arc::new(Seen::from(written));
@@ -673,6 +718,9 @@ impl Follower {
             doubt_until: self.term.context.clock.on_the_wall(self.memory().doubt_until()),
         };
         self.term.context.metrics.line(&self.key.to_string(), told);
+        if verdict.is_at_rest() && self.edit.as_ref().map(Edit::generation) == status.observed_generation {
+            self.end(if verdict.claims() { Outcome::Ready } else { Outcome::GivenUp });
+        }
         self.told = Some((verdict, fingerprint(status)));
     }
 

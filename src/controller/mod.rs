@@ -30,6 +30,7 @@ use kube::{
         watcher::{self, watcher},
     },
 };
+use opentelemetry::{KeyValue, trace::SpanKind};
 use serde::de::DeserializeOwned;
 use tokio::{
     sync::{Semaphore, watch},
@@ -52,6 +53,7 @@ use crate::{
     metrics::{ApiRequest, Metrics},
     sarvam::{self, Budget, Budgets, Held, Lane, Permit},
     server::Readiness,
+    traces::Traces,
 };
 
 /// How many requests to the API server are under way at once, watches and lists apart.
@@ -85,6 +87,8 @@ pub struct Context {
     pub stopping: watch::Receiver<bool>,
     /// The process's metrics.
     pub metrics: Metrics,
+    /// Makes the process's traces.
+    pub traces: Traces,
     /// Publishes Kubernetes Events.
     pub events: Events,
 }
@@ -113,8 +117,10 @@ impl Term {
         if *inherited { Memory::inherited(protocol, clock.now()) } else { Memory::first() }
     }
 
-    /// Waits for the place of one call, and tells Prometheus how long.
+    /// Waits for the place of one call, and tells how long.
     async fn enter(&self, budget: &Budget, lane: Lane) -> Result<Permit, Held> {
+        let wait = || vec![KeyValue::new("sarvam.lane", lane.name())];
+        let _wait = self.context.traces.part(SpanKind::Internal, "wait", wait);
         let permit = budget.enter(lane).await?;
         self.context.metrics.waited(lane, permit.waited());
         Ok(permit)

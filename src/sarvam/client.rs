@@ -36,6 +36,12 @@ impl Client {
         Ok(Self { transport, base: settings.url()? })
     }
 
+    /// The same, by the way that is made of the one that there is.
+    #[must_use]
+    pub fn by_way_of(self, way: impl FnOnce(Arc<dyn Transport>) -> Arc<dyn Transport>) -> Self {
+        Self { transport: way(self.transport), ..self }
+    }
+
     /// Looks at one line.
     pub async fn get(&self, key: &ApiKey, line: &LineId) -> Result<Remote, Fault> {
         let request = self.request(Method::GET, &path(line, &[]))?;

@@ -33,6 +33,11 @@ fn cases() -> Vec<(Value, &'static [&'static str])> {
         (json!({"image": {"pullPolicy": "Sometimes"}}), &["'/image/pullPolicy'", "'IfNotPresent'"]),
         (json!({"log": {"format": "xml"}}), &["'/log/format'", "'json'"]),
         (json!({"remote": {"lists": "append"}}), &["'/remote/lists'", "'merge'"]),
+        (json!({"traces": {"endpoint": "otel-collector:4318"}}), &["'/traces/endpoint'"]),
+        (
+            json!({"traces": {"endpoint": "http://user:hunter2@example.com"}}),
+            &["traces.endpoint must not have a user or a password"],
+        ),
         (json!({"http": {"port": 80}}), &["'/http/port'"]),
         (json!({"http": {"address": "localhost"}}), &["'/http/address'"]),
         (json!({"remote": {"url": "example.com"}}), &["'/remote/url'", "https"]),
@@ -63,6 +68,10 @@ fn cases() -> Vec<(Value, &'static [&'static str])> {
         (json!({"remote": {"useProxy": true}}), &["remote.useProxy", "extraEnv", "HTTPS_PROXY"]),
         (json!({"extraEnv": [{"name": "SARVAM_DOUBT_WINDOW", "value": "1s"}]}), &["extraEnv sets SARVAM_DOUBT_WINDOW"]),
         (json!({"extraEnv": [{"name": "RUST_LOG", "value": "debug"}]}), &["extraEnv sets RUST_LOG"]),
+        (
+            json!({"extraEnv": [{"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://a:4318"}]}),
+            &["extraEnv sets OTEL_EXPORTER_OTLP_ENDPOINT"],
+        ),
         (json!({"podLabels": {"app.kubernetes.io/name": "a"}}), &["podLabels sets app.kubernetes.io/name"]),
         (json!({"commonLabels": {"helm.sh/chart": "a"}}), &["commonLabels sets helm.sh/chart"]),
         (

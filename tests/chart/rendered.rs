@@ -192,6 +192,17 @@ fn cases() -> Vec<Case> {
             ],
         ),
         (
+            json!({"traces": {"endpoint": "http://otel-collector.observability:4318"}, "networkPolicy": {"enabled": true}}),
+            vec![
+                ("flags", "/--otlp-endpoint", json!("http://otel-collector.observability:4318")),
+                ("NetworkPolicy", "/spec/egress/3", json!({"ports": [{"port": 4318}]})),
+            ],
+        ),
+        (
+            json!({"traces": {"endpoint": "https://otlp.example.com/a"}, "networkPolicy": {"enabled": true}}),
+            vec![("NetworkPolicy", "/spec/egress/3", json!({"ports": [{"port": 443}]}))],
+        ),
+        (
             json!({"crds": {"install": false}, "service": {"annotations": {"a": "b"}}, "serviceAccount": {"annotations": {"c": "d"}}}),
             vec![
                 ("CustomResourceDefinition", "", Value::Null),

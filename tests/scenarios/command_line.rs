@@ -53,7 +53,7 @@ async fn help_names_every_flag_its_variable_and_the_exit_codes() {
 #[tokio::test]
 async fn a_wrong_value_is_named_with_an_example_of_a_right_one() {
     // Each case: the flag, its value, the exit code, and what the text has beside the flag's name.
-    let cases: [(&str, &str, i32, &[&str]); 11] = [
+    let cases: [(&str, &str, i32, &[&str]); 13] = [
         ("--doubt-window", "30", 2, &["'30'", "30s"]),
         ("--settle-window", "soon", 2, &["'soon'", "500ms"]),
         ("--call-timeout", "-1s", 2, &["-1s", "30s"]),
@@ -64,6 +64,8 @@ async fn a_wrong_value_is_named_with_an_example_of_a_right_one() {
         ("--http-address", "8080", 2, &["8080", "127.0.0.1:8080"]),
         ("--remote-url", "http://apps.sarvam.ai/api", 1, &["https"]),
         ("--remote-url", "not a url", 1, &["https://"]),
+        ("--otlp-endpoint", "otel-collector:4318", 1, &["http://", ":4318"]),
+        ("--otlp-endpoint", "grpc://otel-collector:4317", 1, &["http://", ":4318"]),
         ("--remote-ca-file", "/no/such/file.pem", 1, &["/no/such/file.pem", "PEM"]),
     ];
     for (flag, value, expected, parts) in cases {
@@ -81,6 +83,8 @@ async fn a_wrong_value_is_named_with_an_example_of_a_right_one() {
     // The same by way of the environment.
     let (code, output) = run(&["run"], &[("SARVAM_DOUBT_WINDOW", OsStr::new("30"))]).await;
     assert!(code == Some(2) && output.contains("--doubt-window") && output.contains("30s"), "{output}");
+    let (code, output) = run(&["run"], &[("OTEL_EXPORTER_OTLP_ENDPOINT", OsStr::new("otel-collector"))]).await;
+    assert!(code == Some(1) && output.contains("--otlp-endpoint"), "{output}");
 }
 
 /// A simulator on loopback is called by plain HTTP only where that was asked for.

@@ -24,4 +24,5 @@ mod secrets;
 mod stage;
 mod statuses;
 mod storms;
+mod traces;
 mod workspace;

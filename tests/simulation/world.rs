@@ -14,6 +14,7 @@ use sarvam_operator::config::{Cli, Command, Run};
 use sarvam_operator::metrics::Metrics;
 use sarvam_operator::operator::{self, Process};
 use sarvam_operator::server::Readiness;
+use sarvam_operator::traces::Traces;
 use sarvam_operator::{leader, sarvam};
 use sarvam_testkit::api_server::{ApiServer, Kind};
 use sarvam_testkit::clock::{self, Wall};
@@ -133,6 +134,7 @@ impl World {
             lease,
             clock: Clock::start_at(self.wall()),
             metrics: self.metrics.clone(),
+            traces: Traces::default(),
             stopping,
         };
         let (readiness, _) = watch::channel(Readiness::Starting);

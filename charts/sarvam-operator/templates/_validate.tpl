@@ -57,10 +57,13 @@ are met before anything is changed in the cluster.
 {{- if and $remote.caBundle.configMap.name $remote.caBundle.secret.name -}}
 {{- $wrong = append $wrong "remote.caBundle.configMap.name and remote.caBundle.secret.name are both set: certificates come from one of them. Empty the other." -}}
 {{- end -}}
+{{- if (urlParse $values.traces.endpoint).userinfo -}}
+{{- $wrong = append $wrong "traces.endpoint must not have a user or a password in it: set OTEL_EXPORTER_OTLP_HEADERS in extraEnv, from a Secret." -}}
+{{- end -}}
 {{- $environment := list -}}
 {{- range $values.extraEnv -}}
 {{- $environment = append $environment .name -}}
-{{- if or (hasPrefix "SARVAM_" .name) (eq "RUST_LOG" .name) -}}
+{{- if or (hasPrefix "SARVAM_" .name) (has .name (list "RUST_LOG" "OTEL_EXPORTER_OTLP_ENDPOINT")) -}}
 {{- $wrong = append $wrong (printf "extraEnv sets %s, which would be overruled or would overrule a value of the chart: set that value instead, or leave it out." .name) -}}
 {{- end -}}
 {{- end -}}

@@ -30,6 +30,8 @@ pub mod node;
 pub mod objects;
 /// Leak-, dead- and lie-seconds of a run.
 pub mod oracle;
+/// A receiver of traces.
+pub mod otlp;
 /// Ports that stay ours.
 mod port;
 /// A program as a real child process.
