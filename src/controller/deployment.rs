@@ -133,7 +133,7 @@ struct Follower {
     /// The newest edit, until its call has been answered well.
     edited: Option<Edited>,
     /// Its trace, until it ends.
-    edit: Option<Edit>,
+    edit: Option<Box<Edit>>,
     account: Option<Arc<Account>>,
     /// Where the mailbox gets rows of the list from.
     joined: Option<Arc<Account>>,
@@ -183,7 +183,7 @@ impl Follower {
             if self.term.is_over() {
                 return None;
             }
-            let edit = self.edit.as_ref().map(Edit::context);
+            let edit = self.edit.as_deref().map(Edit::context);
             let event = match request {
                 Request::Wait(_) if self.would_tell_otherwise() => {
                     self.told = None;
@@ -370,7 +370,7 @@ impl Follower {
         if seen.is_deleting {
             return;
         }
-        self.edit = self.term.context.traces.edit(edited.at, edited.generation, || {
+        let edit = self.term.context.traces.edit(edited.at, edited.generation, || {
             let Key { namespace, name } = &self.key;
             let mut attributes = vec![
                 KeyValue::new("k8s.namespace.name", Arc::clone(namespace)),
@@ -382,6 +382,7 @@ impl Follower {
             attributes.extend(action.map(|action| KeyValue::new("sarvam.action", action)).ok());
             attributes
         });
+        self.edit = edit.map(Box::new);
     }
 
     /// Ends the trace of the edit, where there is one.
@@ -718,7 +719,7 @@ impl Follower {
             doubt_until: self.term.context.clock.on_the_wall(self.memory().doubt_until()),
         };
         self.term.context.metrics.line(&self.key.to_string(), told);
-        if verdict.is_at_rest() && self.edit.as_ref().map(Edit::generation) == status.observed_generation {
+        if verdict.is_at_rest() && self.edit.as_deref().map(Edit::generation) == status.observed_generation {
             self.end(if verdict.claims() { Outcome::Ready } else { Outcome::GivenUp });
         }
         self.told = Some((verdict, fingerprint(status)));
