@@ -66,7 +66,8 @@ async fn an_edit_is_one_trace_from_its_news_to_ready() {
             assert!(edit.time.0 <= part.time.0 && part.time.1 <= edit.time.1, "{part:#?} is not within {edit:#?}");
             assert!(!part.failed, "{part:#?}");
         }
-        let line = "/v1/orgs/{org}/workspaces/{workspace}/deployments/{deployment}";
+        let base = reqwest::Url::parse(&stage.remote.url()).unwrap();
+        let line = format!("{}/v1/orgs/{{org}}/workspaces/{{workspace}}/deployments/{{deployment}}", base.path());
         let put = format!("PUT {line}/status");
         let got = format!("GET {line}");
         // Each part that there must be: its name, and an attribute of it.
@@ -76,7 +77,7 @@ async fn an_edit_is_one_trace_from_its_news_to_ready() {
             (put.as_str(), "http.response.status_code", "200"),
             (put.as_str(), "server.address", "127.0.0.1"),
             ("wait", "sarvam.lane", "confirmation"),
-            (got.as_str(), "url.template", line),
+            (got.as_str(), "url.template", line.as_str()),
             (got.as_str(), "http.response.status_code", "200"),
             ("write status", "sarvam.reason", "Synced"),
         ];
@@ -89,8 +90,8 @@ async fn an_edit_is_one_trace_from_its_news_to_ready() {
 
         // A call that went wrong is told as such, and not in the remote's words.
         let retried = self::parts(&spans, root(&spans, &resumed));
-        let codes: Vec<_> = retried.iter().filter(|part| part.name == put).map(|part| part.failed).collect();
-        assert_eq!((codes.first(), codes.last()), (Some(&true), Some(&false)), "{retried:#?}");
+        let failed: Vec<_> = retried.iter().filter(|part| part.name == put).map(|part| part.failed).collect();
+        assert_eq!((failed.first(), failed.last()), (Some(&true), Some(&false)), "{retried:#?}");
 
         let roots: BTreeSet<_> = spans.iter().filter(|span| span.parent.is_empty()).map(|root| &root.trace).collect();
         assert!(spans.iter().all(|span| roots.contains(&span.trace)), "a part without its edit in {spans:#?}");

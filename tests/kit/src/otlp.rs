@@ -27,12 +27,12 @@ pub struct Receiver {
 /// One span, as far as tests ask for it.
 #[derive(Clone, Debug)]
 pub struct Span {
-    /// The trace that it is of.
-    pub trace: Vec<u8>,
+    /// The trace that it is of, in hexadecimal digits as the other ids.
+    pub trace: String,
     /// Its own id.
-    pub id: Vec<u8>,
+    pub id: String,
     /// The span that it is a part of; empty: it is the root.
-    pub parent: Vec<u8>,
+    pub parent: String,
     /// What was done.
     pub name: String,
     /// From when to when, in nanoseconds since 1970.
@@ -82,9 +82,9 @@ impl Receiver {
         scopes
             .flat_map(|scope| scope.spans)
             .map(|span| Span {
-                trace: span.trace_id,
-                id: span.span_id,
-                parent: span.parent_span_id,
+                trace: hexadecimal(&span.trace_id),
+                id: hexadecimal(&span.span_id),
+                parent: hexadecimal(&span.parent_span_id),
                 name: span.name,
                 time: (span.start_time_unix_nano, span.end_time_unix_nano),
                 attributes: span
@@ -102,6 +102,10 @@ impl Drop for Receiver {
     fn drop(&mut self) {
         self.serving.abort();
     }
+}
+
+fn hexadecimal(id: &[u8]) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn text(value: Value) -> String {
