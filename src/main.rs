@@ -59,10 +59,9 @@ fn parse() -> Cli {
 }
 
 /// Runs a command to its end.
-fn execute(command: impl Future<Output = Result<ExitCode, String>> + Send + 'static) -> Result<ExitCode, String> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("No threads can be started: {error}."))?;
-    // As a task among the others: news that this thread took in would have to be handed to another.
-    let command = runtime.spawn(command);
-    runtime.block_on(command).unwrap_or_else(|error| Err(format!("A bug ended the command: {error}.")))
+fn execute(command: impl Future<Output = Result<ExitCode, String>>) -> Result<ExitCode, String> {
+    // One thread: an edit is handed from none to another, and nothing here computes for long.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("No event loop can be started: {error}."))?;
+    runtime.block_on(command)
 }

@@ -49,6 +49,7 @@ fn an_edit_through_the_step_function_allocates_nothing() {
         config: Arc::clone(&managed),
         rollout: Rollout::default(),
         claims: false,
+        edited: false,
         failed: None,
         down_since: None,
     };

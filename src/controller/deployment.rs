@@ -471,7 +471,7 @@ impl Follower {
     /// One GET of the line, and when it began.
     fn look(&self) -> impl Future<Output = Result<(Time, Remote), (Option<Fault>, Trouble, Time)>> + use<> {
         let (term, whose) = (Arc::clone(&self.term), self.line());
-        let lane = if self.memory().awaits_confirmation() { Lane::Confirmation } else { Lane::Look };
+        let lane = if self.memory().looks_for_edit() { Lane::EditLook } else { Lane::Look };
         async move { look(&term, whose, lane).await }
     }
 
@@ -584,7 +584,7 @@ impl Follower {
         };
         warn!(%change, ?why, fault = fault.message, landed = ?fault.landed, "the call went wrong");
         if fault.trouble == Trouble::CredentialsRejected {
-            account.rejected(&term, &key, &fault).await;
+            Box::pin(account.rejected(&term, &key, &fault)).await;
         }
         self.note_fault(Some(&fault), fault.trouble);
         if matches!(change, Change::Config(_)) {
@@ -828,7 +828,7 @@ async fn look(
             Ok(remote) => return Ok((began, remote)),
             Err(fault) => {
                 let rejected = fault.trouble == Trouble::CredentialsRejected;
-                if rejected && account.rejected(term, &key, &fault).await && again {
+                if rejected && Box::pin(account.rejected(term, &key, &fault)).await && again {
                     again = false;
                     continue;
                 }

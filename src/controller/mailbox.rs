@@ -181,7 +181,12 @@ impl Mailbox {
     /// Says what the line is like at rest: a row that shows just that needs no thought. `None`: each does.
     pub fn settle(&self, remote: Option<&Remote>) {
         let shows = remote.map(fingerprint);
-        self.state().record.settled = shows;
+        let mut state = self.state();
+        // A page that showed what the line was at its last rest says nothing about what it is at this one.
+        if state.record.settled != shows {
+            state.record.confirmed = Time::default();
+        }
+        state.record.settled = shows;
     }
 
     /// Notes that an own look of then was answered.
@@ -209,4 +214,37 @@ fn fingerprint(remote: &Remote) -> u64 {
     (deployment, state, app_id, channel_direction, updated_at, updated_by).hash(&mut hasher);
     (app_version, name, description, connections.numbers(), schedule).hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{id::Id, line};
+
+    fn remote(state: line::State) -> Remote {
+        Remote {
+            deployment: Id::new("dep-1").unwrap(),
+            state,
+            config: Arc::default(),
+            app_id: None,
+            channel_direction: None,
+            updated_at: None,
+            updated_by: None,
+        }
+    }
+
+    #[test]
+    fn a_page_confirms_only_what_it_shows() {
+        let (paused, active) = (remote(line::State::Paused), remote(line::State::Active));
+        let mailbox = Mailbox::default();
+        mailbox.settle(Some(&paused));
+        mailbox.list(Time(10), Time(10), paused.clone());
+        assert_eq!(mailbox.confirmed(), Time(10));
+        mailbox.settle(Some(&paused));
+        assert_eq!(mailbox.confirmed(), Time(10), "it rests as before");
+        // It is resumed, a look shows that, and before it rests a page shows it paused again.
+        mailbox.list(Time(20), Time(20), paused);
+        mailbox.settle(Some(&active));
+        assert_eq!(mailbox.confirmed(), Time(0), "no page has shown it active");
+    }
 }

@@ -171,11 +171,15 @@ impl Seen {
         (&self.uid, &self.version)
     }
 
+    /// For which generation its status says Ready=True.
+    fn claimed(&self) -> Option<i64> {
+        let ready = conditions::ready(&self.status.conditions)?;
+        self.status.observed_generation.filter(|_| ready.status == Truth::True.as_str())
+    }
+
     /// Whether its status says Ready=True for this generation.
     pub fn claims(&self) -> bool {
-        let ready = conditions::ready(&self.status.conditions);
-        self.status.observed_generation == Some(self.generation)
-            && ready.is_some_and(|ready| ready.status == Truth::True.as_str())
+        self.claimed() == Some(self.generation)
     }
 
     /// Why its status says of this generation that the change of the configuration was given up.
@@ -198,6 +202,7 @@ impl Seen {
             config: self.managed.as_ref().map_or_else(|_| Arc::clone(&NOTHING), Arc::clone),
             rollout: self.spec.as_ref().map(DeploymentSpec::rollout).unwrap_or_default(),
             claims: self.claims(),
+            edited: self.claimed().is_some_and(|generation| generation != self.generation),
             failed: self.failed(),
             down_since: self
                 .status

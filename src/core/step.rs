@@ -78,6 +78,8 @@ pub struct Object {
     pub rollout: Rollout,
     /// Whether its status says Ready=True for this generation.
     pub claims: bool,
+    /// Whether its status says Ready=True for another generation: it was edited since.
+    pub edited: bool,
     /// Why its status says, for this generation, that the change of its configuration was given up.
     pub failed: Option<Failure>,
     /// Since when its status says that the line has been paused for a change.
@@ -396,10 +398,10 @@ impl Memory {
         !is_busy && !self.reread && !self.panicked && self.failing.is_none() && self.failures == 0
     }
 
-    /// Whether a look shows what came of an edit: its call was answered well.
+    /// Whether a look is for an edit that has not failed: it shows what there is to do, or what came of it.
     #[must_use]
-    pub fn awaits_confirmation(&self) -> bool {
-        self.pending && self.settling.is_some()
+    pub const fn looks_for_edit(&self) -> bool {
+        self.pending && self.failures == 0
     }
 
     /// Whether the line is at rest: what shows it as it was last seen changes nothing.
@@ -493,7 +495,9 @@ impl Memory {
         let same =
             self.object.as_ref().is_some_and(|known| (known.uid, known.generation) == (object.uid, object.generation));
         if !same {
-            self.due = if known_before { Due::Edit } else { Due::Nothing };
+            // So is one that came while nobody led: what it asks for has been read with quorum.
+            let is_edit = known_before || self.quorum && object.edited;
+            self.due = if is_edit { Due::Edit } else { Due::Nothing };
             self.pending = !object.claims;
             self.rollout.begin(&object, known_before);
             self.failing = None;

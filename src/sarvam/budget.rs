@@ -30,6 +30,9 @@ use crate::core::{classify::Fault, id::LineId, line::Trouble};
 /// A gate that opens again this soon is waited for, in line: who is sent away loses its place, and may have to begin anew.
 const SOON: Duration = Duration::from_secs(2);
 
+/// Two rate limits that are no further apart come of a rate that is too high, even where the remote says when to come back.
+const GOES_ON: Duration = Duration::from_mins(1);
+
 /// How much of the rate is for walks at most: looks and edits never wait behind pages.
 const WALKS: f64 = 0.5;
 
@@ -68,6 +71,8 @@ struct Shared {
 
 struct State {
     pace: Pace,
+    /// When the remote last said that there were too many calls.
+    limited: Option<Instant>,
     bucket: Bucket,
     walks: Bucket,
     gate: Gate,
@@ -78,8 +83,13 @@ struct State {
 
 /// What the first of a lane may do.
 enum Verdict {
-    /// Make the call. True where it finds out whether the remote is back.
-    Go(bool),
+    /// Make the call.
+    Go {
+        /// It finds out whether the remote is back.
+        probe: bool,
+        /// It takes the bucket below empty.
+        overdraws: bool,
+    },
     Held(Held),
     /// Nothing before this instant, unless something changes.
     Wait(Option<Instant>),
@@ -133,8 +143,8 @@ impl Budget {
             changed.as_mut().enable();
             let verdict = shared.state().admit(lane, since, Instant::now());
             match verdict {
-                Verdict::Go(probe) => {
-                    return Ok(Permit { shared: Arc::clone(shared), probe, waited: since.elapsed() });
+                Verdict::Go { probe, overdraws } => {
+                    return Ok(Permit { shared: Arc::clone(shared), probe, overdraws, waited: since.elapsed() });
                 }
                 Verdict::Held(held) => return Err(held),
                 Verdict::Wait(until) => tokio::select! {
@@ -181,6 +191,7 @@ impl Drop for Share {
 pub struct Permit {
     shared: Arc<Shared>,
     probe: bool,
+    overdraws: bool,
     waited: Duration,
 }
 
@@ -195,7 +206,15 @@ impl Permit {
     /// list.
     pub fn finish<T>(mut self, line: Option<&LineId>, outcome: &Result<T, Fault>) {
         let probe = std::mem::take(&mut self.probe);
-        self.shared.state().learn(line, outcome.as_ref().err(), probe, Instant::now());
+        let mut state = self.shared.state();
+        let now = Instant::now();
+        state.fill(now);
+        let fault = outcome.as_ref().err();
+        state.learn_pace(fault, self.overdraws, now);
+        match fault.map(|fault| fault.trouble) {
+            Some(Trouble::Unavailable) => state.breaker.failed(line, probe, now),
+            _ => state.breaker.answered(),
+        }
     }
 }
 
@@ -254,6 +273,7 @@ impl Shared {
                 bucket: Bucket::full(pace.rate(), now),
                 walks: Bucket::full(pace.rate() * WALKS, now),
                 pace,
+                limited: None,
                 gate: Gate::default(),
                 breaker: Breaker::default(),
                 in_flight: 0,
@@ -334,7 +354,7 @@ impl State {
         }
         self.in_flight += 1;
         self.lineup.went(turn);
-        Verdict::Go(self.breaker.begin(now))
+        Verdict::Go { probe: self.breaker.begin(now), overdraws: self.bucket.tokens() < 0.0 }
     }
 
     fn fill(&mut self, now: Instant) {
@@ -343,20 +363,21 @@ impl State {
         self.walks.fill(rate * WALKS, now);
     }
 
-    fn learn(&mut self, line: Option<&LineId>, fault: Option<&Fault>, was_probe: bool, now: Instant) {
-        self.fill(now);
+    /// What an answer says about the rate. That the remote refuses what edits `overdraw` says nothing, as they ask for more; nor does
+    /// one refusal that says when to come back.
+    fn learn_pace(&mut self, fault: Option<&Fault>, overdraws: bool, now: Instant) {
         if self.gate.learn(fault, now) {
-            self.pace.slow_down(now);
+            let says_when = fault.is_some_and(|fault| fault.retry_after.is_some());
+            let goes_on = self.limited.replace(now).is_some_and(|before| now < before + GOES_ON);
+            if !overdraws && (!says_when || goes_on) {
+                self.pace.slow_down(now);
+            }
             if let Some(held) = self.gate.closed(now) {
                 self.bucket.drain(held.until);
             }
         }
         if fault.is_none() {
             self.pace.recover(now);
-        }
-        match fault.map(|fault| fault.trouble) {
-            Some(Trouble::Unavailable) => self.breaker.failed(line, was_probe, now),
-            _ => self.breaker.answered(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Two operators, one Lease.
 
-use sarvam_testkit::simulator::LineState;
+use sarvam_testkit::simulator::{LineState, Route};
 use serde_json::json;
 
 use crate::stage::{LIMIT, Launch, Operator, Stage, scenario};
@@ -89,6 +89,31 @@ async fn a_short_freeze_only_delays() {
             stage.ready("support-line").await;
         }
         assert!(!operator.output().contains("lease is lost"), "{}", operator.output());
+    })
+    .await;
+}
+
+/// What is asked for was read with quorum, and every earlier call is in doubt: no look comes first.
+#[tokio::test]
+async fn an_edit_that_came_while_nobody_led_goes_out_at_once() {
+    scenario("while-away", async |stage| {
+        let first = stage.operator();
+        for line in ["dep-1", "dep-2"] {
+            stage.line(line);
+            stage.apply(line, line, false).await;
+            stage.ready(line).await;
+        }
+        first.kill().await;
+        let before = stage.arrivals(Route::Any).len();
+        stage.edit("dep-1", json!({"paused": true})).await;
+        stage.operator();
+        stage.ready("dep-1").await;
+        let calls = stage.arrivals(Route::Any).split_off(before);
+        let its: Vec<Route> =
+            calls.iter().filter(|call| call.line.as_deref() == Some("dep-1")).map(|call| call.route).collect();
+        assert_eq!(its.first(), Some(&Route::Status), "{its:?}");
+        // Who was not edited is looked at first, and left alone.
+        assert_eq!(stage.puts("dep-2"), []);
     })
     .await;
 }

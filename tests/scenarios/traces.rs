@@ -76,7 +76,7 @@ async fn an_edit_is_one_trace_from_its_news_to_ready() {
             (put.as_str(), "http.request.method", "PUT"),
             (put.as_str(), "http.response.status_code", "200"),
             (put.as_str(), "server.address", "127.0.0.1"),
-            ("wait", "sarvam.lane", "confirmation"),
+            ("wait", "sarvam.lane", "edit_look"),
             (got.as_str(), "url.template", line.as_str()),
             (got.as_str(), "http.response.status_code", "200"),
             ("write status", "sarvam.reason", "Synced"),

@@ -47,6 +47,7 @@ impl Line {
             config: Arc::default(),
             rollout: Rollout::default(),
             claims,
+            edited: false,
             failed: None,
             down_since: None,
         };
@@ -143,6 +144,7 @@ fn a_call_is_confirmed_by_a_look_alone() {
         generation: 2,
         paused: false,
         claims: false,
+        edited: false,
         ..line.memory.object().unwrap().clone()
     };
     line.on(at(CERTAIN, 0), Event::Noticed(edited, Source::Watch));

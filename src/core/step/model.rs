@@ -587,6 +587,7 @@ impl Stored {
             failed: self.failed,
             down_since: None,
             claims: self.claim.is_some_and(|(generation, _)| generation == self.generation),
+            edited: self.claim.is_some_and(|(generation, _)| generation != self.generation),
         }
     }
 }

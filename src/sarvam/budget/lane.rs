@@ -14,8 +14,8 @@ pub enum Lane {
     Resume,
     /// The same, after a try that failed.
     ResumeRetry,
-    /// A look that shows what came of an edit.
-    Confirmation,
+    /// A look that an edit waits for: what there is to do, or what came of it.
+    EditLook,
     /// One step of a change of a line's configuration.
     Rollout,
     /// A line is not what it shall be.
@@ -38,7 +38,7 @@ impl Lane {
         Self::PauseRetry,
         Self::Resume,
         Self::ResumeRetry,
-        Self::Confirmation,
+        Self::EditLook,
         Self::Rollout,
         Self::Correction,
         Self::Look,
@@ -54,7 +54,7 @@ impl Lane {
             Self::PauseRetry => "pause_retry",
             Self::Resume => "resume",
             Self::ResumeRetry => "resume_retry",
-            Self::Confirmation => "confirmation",
+            Self::EditLook => "edit_look",
             Self::Rollout => "rollout",
             Self::Correction => "correction",
             Self::Look => "look",
@@ -68,7 +68,7 @@ impl Lane {
     pub(super) const fn places(self) -> usize {
         match self {
             Self::Pause => MAX_IN_FLIGHT,
-            Self::Resume | Self::Confirmation => MAX_IN_FLIGHT - 1,
+            Self::Resume | Self::EditLook => MAX_IN_FLIGHT - 1,
             Self::PauseRetry | Self::ResumeRetry | Self::Rollout | Self::Correction => MAX_IN_FLIGHT - 2,
             Self::Look | Self::Walk | Self::Import => MAX_IN_FLIGHT - 3,
         }
@@ -86,6 +86,6 @@ impl Lane {
 
     /// Whether it is of an edit that hasn't failed yet: it may find out for itself whether a remote that is down is back.
     pub(super) const fn is_fresh(self) -> bool {
-        matches!(self, Self::Pause | Self::Resume | Self::Confirmation)
+        matches!(self, Self::Pause | Self::Resume | Self::EditLook)
     }
 }

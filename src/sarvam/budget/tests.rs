@@ -344,7 +344,8 @@ async fn answers_to_calls_in_flight_together_count_once() {
         permit.finish(None, &fault(Trouble::RateLimited, None));
     }
     late_success.finish(None, &Ok(()));
-    for (back_off, rate) in [(1, 5.0), (2, 2.5)] {
+    // The second is of a call that overdraws.
+    for (back_off, rate) in [(1, 5.0), (2, 5.0)] {
         assert!((budget.reading().rate - rate).abs() < 1e-6);
         let closed = Instant::now();
         let (permit, waited) = enter(&budget, Lane::Pause).await;
@@ -361,6 +362,27 @@ async fn a_rate_limit_takes_what_was_saved_but_not_what_edits_overdraw() {
     for (lane, waited) in [(Lane::Look, 1200), (Lane::Look, 200), (Lane::Pause, 0), (Lane::Pause, 0), (Lane::Look, 600)]
     {
         assert_eq!(call(&budget, lane).await, waited);
+    }
+}
+
+/// Edits may ask for more than the remote takes, and it may say when to come back: what it takes is no less for that.
+#[tokio::test(start_paused = true)]
+async fn not_every_rate_limit_slows_calls_down() {
+    for (lane, calls, says_when, refusals, kept) in [
+        (Lane::Look, 4, None, 1, 2.0),
+        (Lane::Pause, 4, None, 1, 2.0),
+        (Lane::Pause, 5, None, 1, 4.0),
+        (Lane::Look, 4, Some(1), 1, 4.0),
+        (Lane::Look, 4, Some(1), 2, 2.0),
+    ] {
+        let budget = Budget::new(4);
+        for _ in 1..calls {
+            call(&budget, lane).await;
+        }
+        for _ in 0..refusals {
+            enter(&budget, lane).await.0.finish(None, &fault(Trouble::RateLimited, says_when));
+        }
+        assert_eq!(budget.reading().rate.to_bits(), f64::to_bits(kept), "{lane:?} {calls} {says_when:?} {refusals}");
     }
 }
 
@@ -658,7 +680,7 @@ async fn who_has_the_same_key_shares_one_budget() {
 
     let clone = second.clone();
     drop(second);
-    assert_eq!(rates()[0], f64::to_bits(1.0), "slowed down from 2");
+    assert_eq!(rates()[0], f64::to_bits(2.0), "the remote said when to come back");
     advance(MINUTE * 10).await;
     enter(&first, Lane::Look).await.0.finish(None, &Ok(()));
     assert_eq!(rates()[0], f64::to_bits(2.0), "a clone counts");
