@@ -347,6 +347,20 @@ fn the_remote_explains_a_refusal_in_clean_words() {
 }
 
 #[test]
+fn what_went_wrong_is_named_by_the_status() {
+    for (status, words) in [
+        (302, "the remote answered with a redirect, and none is followed (HTTP 302)"),
+        (399, "the remote answered with a redirect, and none is followed (HTTP 399)"),
+        (600, "the remote's answer has an unexpected status (HTTP 600)"),
+        (408, "the remote did not take the request (HTTP 408)"),
+        (418, "the remote refused the request (HTTP 418)"),
+        (502, "the remote failed (HTTP 502)"),
+    ] {
+        assert_eq!(answer(Call::SetStatus, status, "").unwrap_err().message, words);
+    }
+}
+
+#[test]
 fn an_explanation_is_64_kib_at_most() {
     let padded = |length: usize| format!(r#"{{"detail":"no"}}{}"#, " ".repeat(length - 15));
     for (length, explains) in [(15, true), (64 * 1024, true), (64 * 1024 + 1, false)] {
