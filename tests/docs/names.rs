@@ -89,14 +89,3 @@ fn every_flag_has_a_row_with_its_default_and_every_row_a_flag() {
         [README, PROTOCOL].into_iter().flat_map(rows).filter(|(word, _)| word.starts_with("--")).collect();
     assert_eq!(named, flags, "the tables of flags, and the flags");
 }
-
-#[test]
-fn every_variant_of_the_model_check_is_told() {
-    let source = read("src/core/step/model.rs");
-    let (_, rest) = source.split_once("enum Variant {").expect("the model check has variants");
-    let (variants, _) = rest.split_once("\n}").expect("the enum ends");
-    let lines = variants.lines().filter_map(|line| line.trim().strip_suffix(','));
-    let variants: BTreeSet<_> = lines.filter(|word| is_name(word) && *word != "Real").map(str::to_owned).collect();
-    let told: BTreeSet<_> = rows(PROTOCOL).into_iter().map(|(word, _)| word).filter(|word| is_name(word)).collect();
-    assert_eq!(told, variants);
-}
