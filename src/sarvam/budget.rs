@@ -73,6 +73,8 @@ struct State {
     pace: Pace,
     /// When the remote last said that there were too many calls.
     limited: Option<Instant>,
+    /// When it last said so of a call that took the bucket below empty.
+    overdrawn: Option<Instant>,
     bucket: Bucket,
     walks: Bucket,
     gate: Gate,
@@ -274,6 +276,7 @@ impl Shared {
                 walks: Bucket::full(pace.rate() * WALKS, now),
                 pace,
                 limited: None,
+                overdrawn: None,
                 gate: Gate::default(),
                 breaker: Breaker::default(),
                 in_flight: 0,
@@ -344,7 +347,10 @@ impl State {
             let walk_at = (lane == Lane::Walk && !walk_in.is_zero()).then(|| now + walk_in);
             return Verdict::Wait(walk_at.into_iter().chain(self.lineup.loses_patience(lane, now)).min());
         };
-        let wait = self.bucket.wait(-turn.instead_of.overdraft() * burst(rate), rate);
+        // A remote that takes no more than the rate is not tried with more for a while.
+        let takes_more = self.overdrawn.is_none_or(|at| at + GOES_ON <= now);
+        let overdraft = if takes_more { turn.instead_of.overdraft() } else { 0.0 };
+        let wait = self.bucket.wait(-overdraft * burst(rate), rate);
         if !wait.is_zero() {
             return Verdict::Wait(Some(now + wait));
         }
@@ -366,6 +372,9 @@ impl State {
     /// What an answer says about the rate. That the remote refuses what edits `overdraw` says nothing, as they ask for more; nor does
     /// one refusal that says when to come back.
     fn learn_pace(&mut self, fault: Option<&Fault>, overdraws: bool, now: Instant) {
+        if overdraws && fault.is_some_and(|fault| fault.trouble == Trouble::RateLimited) {
+            self.overdrawn = Some(now);
+        }
         if self.gate.learn(fault, now) {
             let says_when = fault.is_some_and(|fault| fault.retry_after.is_some());
             let goes_on = self.limited.replace(now).is_some_and(|before| now < before + GOES_ON);

@@ -344,12 +344,12 @@ async fn answers_to_calls_in_flight_together_count_once() {
         permit.finish(None, &fault(Trouble::RateLimited, None));
     }
     late_success.finish(None, &Ok(()));
-    // The second is of a call that overdraws.
-    for (back_off, rate) in [(1, 5.0), (2, 5.0)] {
-        assert!((budget.reading().rate - rate).abs() < 1e-6);
+    // The first overdraws; the second pays that back once the gate is open.
+    for expected in [1000, 2000 + 400] {
+        assert!((budget.reading().rate - 5.0).abs() < 1e-6);
         let closed = Instant::now();
         let (permit, waited) = enter(&budget, Lane::Pause).await;
-        assert_eq!(waited, back_off * 1000);
+        assert_eq!(waited, expected);
         assert!(closed + lineup::PATIENCE > Instant::now());
         permit.finish(None, &fault(Trouble::RateLimited, None));
     }
@@ -383,6 +383,23 @@ async fn not_every_rate_limit_slows_calls_down() {
             enter(&budget, lane).await.0.finish(None, &fault(Trouble::RateLimited, says_when));
         }
         assert_eq!(budget.reading().rate.to_bits(), f64::to_bits(kept), "{lane:?} {calls} {says_when:?} {refusals}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_refused_what_it_overdraws_overdraws_no_more_for_a_minute() {
+    let budget = Budget::new(4);
+    for _ in 0..4 {
+        assert_eq!(call(&budget, Lane::Pause).await, 0);
+    }
+    enter(&budget, Lane::Pause).await.0.finish(None, &fault(Trouble::RateLimited, Some(1)));
+    // The gate for a second, and then what is overdrawn is paid back.
+    for waited in [1500, 250, 250] {
+        assert_eq!(call(&budget, Lane::Pause).await, waited);
+    }
+    advance(MINUTE).await;
+    for waited in [0; 8] {
+        assert_eq!(call(&budget, Lane::Pause).await, waited);
     }
 }
 
