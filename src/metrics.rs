@@ -105,8 +105,8 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("sarvam");
         let (calls, durations) = (Family::default(), Family::new_with_constructor(Bounds(&SECONDS)));
-        let [waits, edits] = [(); 2].map(|()| Bounds(&WAITS));
-        let (waits, edits) = (Family::new_with_constructor(waits), Family::new_with_constructor(edits));
+        let waits = Family::new_with_constructor(Bounds(&WAITS));
+        let edits = Family::new_with_constructor(Bounds(&WAITS));
         let (api_failures, objects) = (Family::default(), Objects::default());
         let (panics, leader, ready) = (Counter::default(), Gauge::default(), Gauge::default());
         registry.register(

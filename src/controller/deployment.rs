@@ -46,7 +46,7 @@ use crate::{
         walk,
     },
     metrics::{self, ApiRequest},
-    sarvam::{Held, Lane},
+    sarvam::{ApiKey, Budget, Held, Lane},
     traces::{Edit, Outcome, within},
 };
 
@@ -529,8 +529,8 @@ impl Follower {
     /// before it was its turn, and nothing was sent.
     async fn send(&mut self, change: Change, why: Why, beside: Option<Verdict>) -> Option<Event> {
         let term = Arc::clone(&self.term);
-        let accessible = self.line().and_then(|(line, account)| account.access().map(|access| (line, account, access)));
-        let Some((line, account, (key, budget))) = accessible else {
+        let whose = self.line();
+        let Some((line, account, key, budget)) = access(whose.as_ref()) else {
             return Some(Event::Sent(Sent::Withheld(None), None));
         };
         let (mailbox, generation) = (Arc::clone(&self.mailbox), self.seen.as_ref().map(|seen| seen.generation));
@@ -551,12 +551,12 @@ impl Follower {
             }
             let (call, answer) = match &change {
                 Change::Status(action) => {
-                    (Call::SetStatus, context.remote.set_status(&key, &line, *action).left_future())
+                    (Call::SetStatus, context.remote.set_status(&key, line, *action).left_future())
                 }
-                Change::Config(fields) => (Call::Update, context.remote.update(&key, &line, fields).right_future()),
+                Change::Config(fields) => (Call::Update, context.remote.update(&key, line, fields).right_future()),
             };
             let answer = Box::pin(context.metrics.call(call, account.name(), answer)).await;
-            permit.finish(Some(&line), &answer);
+            permit.finish(Some(line), &answer);
             Sending::Ended(answer)
         };
         if let Some(verdict) = beside {
@@ -799,6 +799,13 @@ impl Follower {
     }
 }
 
+/// What a call for a line is made with, as it is now; `None`: it is nobody's, or there is no good key.
+fn access(whose: Option<&(LineId, Arc<Account>)>) -> Option<(&LineId, &Arc<Account>, ApiKey, Budget)> {
+    let (line, account) = whose?;
+    let (key, budget) = account.access()?;
+    Some((line, account, key, budget))
+}
+
 /// One GET of a line, and when it began.
 async fn look(
     term: &Term,
@@ -809,8 +816,7 @@ async fn look(
     let clock = context.clock;
     let mut again = true;
     loop {
-        let accessible = whose.as_ref().and_then(|(line, account)| Some((line, account, account.access()?)));
-        let Some((line, account, (key, budget))) = accessible else {
+        let Some((line, account, key, budget)) = access(whose.as_ref()) else {
             return Err((None, Trouble::Unavailable, clock.now() + Duration::from_secs(1)));
         };
         // Who waits for a whole interval says so: there are more lines than the rate allows for.

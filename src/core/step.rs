@@ -309,13 +309,13 @@ pub enum Request {
     Read,
     /// GET the line from the remote.
     Look,
-    /// Change the line with one call; beside it, not before it, write the verdict.
+    /// Change the line with one call; beside it, never before it, and only where it takes long, write the verdict.
     Send {
         /// What to do with the line.
         change: Change,
         /// Why.
         why: Why,
-        /// What to tell at the same time.
+        /// What to tell meanwhile.
         beside: Option<Verdict>,
     },
     /// Write the verdict to the object's status, guarded by `resourceVersion` and `uid`.

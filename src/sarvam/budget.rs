@@ -30,9 +30,6 @@ use crate::core::{classify::Fault, id::LineId, line::Trouble};
 /// A gate that opens again this soon is waited for, in line: who is sent away loses its place, and may have to begin anew.
 const SOON: Duration = Duration::from_secs(2);
 
-/// Two rate limits that are no further apart come of a rate that is too high, even where the remote says when to come back.
-const GOES_ON: Duration = Duration::from_mins(1);
-
 /// How much of the rate is for walks at most: looks and edits never wait behind pages.
 const WALKS: f64 = 0.5;
 
@@ -71,10 +68,6 @@ struct Shared {
 
 struct State {
     pace: Pace,
-    /// When the remote last said that there were too many calls.
-    limited: Option<Instant>,
-    /// When it last said so of a call that took the bucket below empty.
-    overdrawn: Option<Instant>,
     bucket: Bucket,
     walks: Bucket,
     gate: Gate,
@@ -275,8 +268,6 @@ impl Shared {
                 bucket: Bucket::full(pace.rate(), now),
                 walks: Bucket::full(pace.rate() * WALKS, now),
                 pace,
-                limited: None,
-                overdrawn: None,
                 gate: Gate::default(),
                 breaker: Breaker::default(),
                 in_flight: 0,
@@ -347,9 +338,7 @@ impl State {
             let walk_at = (lane == Lane::Walk && !walk_in.is_zero()).then(|| now + walk_in);
             return Verdict::Wait(walk_at.into_iter().chain(self.lineup.loses_patience(lane, now)).min());
         };
-        // A remote that takes no more than the rate is not tried with more for a while.
-        let takes_more = self.overdrawn.is_none_or(|at| at + GOES_ON <= now);
-        let overdraft = if takes_more { turn.instead_of.overdraft() } else { 0.0 };
+        let overdraft = if self.pace.takes_more(now) { turn.instead_of.overdraft() } else { 0.0 };
         let wait = self.bucket.wait(-overdraft * burst(rate), rate);
         if !wait.is_zero() {
             return Verdict::Wait(Some(now + wait));
@@ -369,18 +358,14 @@ impl State {
         self.walks.fill(rate * WALKS, now);
     }
 
-    /// What an answer says about the rate. That the remote refuses what edits `overdraw` says nothing, as they ask for more; nor does
-    /// one refusal that says when to come back.
+    /// What an answer says about the rate.
     fn learn_pace(&mut self, fault: Option<&Fault>, overdraws: bool, now: Instant) {
         if overdraws && fault.is_some_and(|fault| fault.trouble == Trouble::RateLimited) {
-            self.overdrawn = Some(now);
+            self.pace.refuse_more(now);
         }
         if self.gate.learn(fault, now) {
             let says_when = fault.is_some_and(|fault| fault.retry_after.is_some());
-            let goes_on = self.limited.replace(now).is_some_and(|before| now < before + GOES_ON);
-            if !overdraws && (!says_when || goes_on) {
-                self.pace.slow_down(now);
-            }
+            self.pace.limit(overdraws, says_when, now);
             if let Some(held) = self.gate.closed(now) {
                 self.bucket.drain(held.until);
             }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use sarvam_testkit::simulator::{Effect, Fault, LineState, Route, Then};
 use serde_json::json;
-use tokio::time::sleep;
 
 use crate::stage::{LIMIT, Stage, scenario};
 
@@ -21,8 +20,7 @@ async fn a_deleted_object_leaves_its_line_as_it_is() {
         stage.line("dep-stays");
         stage.apply("stays", "dep-stays", true).await;
         stage.ready("stays").await;
-        // Younger than the one that stays, also where only seconds are kept.
-        sleep(Duration::from_millis(1100)).await;
+        stage.another_second().await;
 
         stage.line("dep-paused");
         stage.line("dep-active");

@@ -1,14 +1,8 @@
 //! Two objects that name one line.
 
-use std::time::Duration;
-
 use sarvam_testkit::simulator::LineState;
-use tokio::time::sleep;
 
 use crate::stage::scenario;
-
-/// Kubernetes keeps creation times in whole seconds: who came first is plain only after one of them.
-const A_SECOND_APART: Duration = Duration::from_millis(1100);
 
 /// The older object decides; when it goes the younger takes over, whether it asks for the same or the contrary.
 #[tokio::test]
@@ -24,7 +18,7 @@ async fn the_older_of_two_objects_decides_until_it_goes() {
         for (case, ..) in CASES {
             stage.ready(&format!("{case}-older")).await;
         }
-        sleep(A_SECOND_APART).await;
+        stage.another_second().await;
         for (case, _, younger) in CASES {
             stage.apply(&format!("{case}-younger"), &format!("dep-{case}"), younger).await;
         }

@@ -503,7 +503,7 @@ async fn what_cannot_be_carried_out_is_told_and_paused_goes_on() {
         stage.operator();
         add_line(stage, "first", LineState::Active).await;
         // Of two objects of one second the uid decides which is older.
-        tokio::time::sleep(Duration::from_millis(1100)).await;
+        stage.another_second().await;
         for name in ["second", "no-zone"] {
             add_line(stage, name, LineState::Active).await;
         }

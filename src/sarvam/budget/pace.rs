@@ -12,6 +12,10 @@ const SLOWEST: f64 = 0.1;
 /// the remote's limit but that it lies below the rate at which it was met.
 const DOUBLES_IN: Duration = Duration::from_mins(2);
 
+/// For how long a rate limit is remembered: a second one within it comes of a rate that is too high, even where the remote says
+/// when to come back; and a remote that takes no more than the rate is not tried with more.
+const REMEMBERED: Duration = Duration::from_mins(1);
+
 pub(super) struct Pace {
     /// The calls a second that each who shares the budget asks for.
     shares: BTreeMap<u64, u32>,
@@ -22,6 +26,10 @@ pub(super) struct Pace {
     slowed: Option<f64>,
     /// When that was changed last.
     changed: Instant,
+    /// When the remote last said that there were too many calls.
+    limited: Option<Instant>,
+    /// When it last said so of a call beyond the rate.
+    refused_more: Option<Instant>,
 }
 
 impl Pace {
@@ -32,6 +40,8 @@ impl Pace {
             asked: f64::from(calls_per_second.max(1)),
             slowed: None,
             changed: now,
+            limited: None,
+            refused_more: None,
         }
     }
 
@@ -71,10 +81,24 @@ impl Pace {
         self.slowed.map_or(self.asked, |slowed| slowed.min(self.asked))
     }
 
-    /// The remote says that there were too many calls.
-    pub fn slow_down(&mut self, now: Instant) {
-        self.slowed = Some((self.rate() / 2.0).max(SLOWEST));
-        self.changed = now;
+    /// The remote says that there were too many calls. Of one that `overdraws` that says nothing about the rate, as it asks for
+    /// more; nor does it, once, where the remote `says_when` to come back.
+    pub fn limit(&mut self, overdraws: bool, says_when: bool, now: Instant) {
+        let goes_on = self.limited.replace(now).is_some_and(|before| now < before + REMEMBERED);
+        if !overdraws && (!says_when || goes_on) {
+            self.slowed = Some((self.rate() / 2.0).max(SLOWEST));
+            self.changed = now;
+        }
+    }
+
+    /// The remote has refused a call beyond the rate.
+    pub fn refuse_more(&mut self, now: Instant) {
+        self.refused_more = Some(now);
+    }
+
+    /// Whether it may take calls beyond the rate.
+    pub fn takes_more(&self, now: Instant) -> bool {
+        self.refused_more.is_none_or(|at| at + REMEMBERED <= now)
     }
 
     /// The remote has answered, and all is well.

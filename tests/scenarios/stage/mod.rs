@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use futures::FutureExt;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::api::events::v1::Event;
 use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch, PatchParams, PostParams};
@@ -287,6 +287,20 @@ impl Stage {
             }
             assert!(Instant::now() < deadline, "the chart grants what nobody has used after {LIMIT:?}: {unused:#?}");
             tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until what is created now is younger than all that there is. Kubernetes keeps creation times in whole seconds, by the API
+    /// server's clock.
+    pub async fn another_second(&self) {
+        let api: Api<ConfigMap> = Api::namespaced(self.client(), &self.namespace);
+        let metadata = ObjectMeta { generate_name: Some("now-".to_owned()), ..ObjectMeta::default() };
+        let (probe, dry_run) =
+            (ConfigMap { metadata, ..ConfigMap::default() }, PostParams { dry_run: true, ..PostParams::default() });
+        let now = async || api.create(&dry_run, &probe).await.unwrap().metadata.creation_timestamp.unwrap();
+        let first = now().await;
+        while now().await <= first {
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
