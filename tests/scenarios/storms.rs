@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures::future::join_all;
 use sarvam_testkit::random::Random;
-use sarvam_testkit::simulator::{Arrival, Effect, Entry, Fault, Refusal, Route, Then, What};
+use sarvam_testkit::simulator::{Arrival, Corruption, Effect, Entry, Fault, Refusal, Route, Then, What};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -120,16 +120,19 @@ async fn death_at_any_moment_makes_no_lie() {
 /// down where there are many.
 #[tokio::test]
 async fn lines_in_trouble_hold_up_no_other() {
-    const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+    const CALL_TIMEOUT: Duration = Duration::from_secs(2);
     let failing = Effect::Refuse(Refusal::new(500, "internal_server_error"));
-    join_all([("one-500", 1, failing), ("sixteen-hang", 16, Effect::Hang)].map(
+    let slow = Effect::Corrupt(Corruption::SlowBody(Duration::from_secs(1)));
+    join_all([("one-500", 1, failing), ("sixteen-slow", 16, slow), ("sixteen-hang", 16, Effect::Hang)].map(
         async |(name, lines_in_trouble, effect)| {
             Setup::new(name)
                 .sync_interval("10s")
                 .play(async |stage| {
-                    stage.launch(Launch::default().flag("--call-timeout", "5s").flag("--lease-duration", "10s"));
+                    stage.launch(Launch::default().flag("--call-timeout", "2s"));
                     lines(stage, "well", 1).await;
                     let in_trouble = lines(stage, "trouble", lines_in_trouble).await;
+                    // Its rows would show what a slow call has done.
+                    stage.remote.inject(Fault::on(Route::List, effect.clone()));
                     for line in &in_trouble {
                         stage.remote.inject(Fault::on(Route::Any, effect.clone()).line(line));
                         stage.edit(line, json!({"paused": true})).await;
