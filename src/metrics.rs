@@ -25,6 +25,7 @@ use crate::{
         classify::{Call, Fault},
         line::{Action, Trouble},
         status::{Reason, Truth},
+        step::Uid,
     },
     sarvam::{Lane, Meter},
 };
@@ -218,8 +219,8 @@ impl Metrics {
         self.api_failures.get_or_create(&RequestLabel { request }).inc();
     }
 
-    /// What was told of the Deployment object `object` (`namespace/name`).
-    pub fn line(&self, object: &str, told: Told) {
+    /// What was told of a Deployment object.
+    pub fn line(&self, object: Uid, told: Told) {
         self.objects.line(object, told);
     }
 
@@ -229,7 +230,7 @@ impl Metrics {
     }
 
     /// Forgets a Deployment object.
-    pub fn forget_line(&self, object: &str) {
+    pub fn forget_line(&self, object: Uid) {
         self.objects.forget_line(object);
     }
 

@@ -1,14 +1,16 @@
 //! What this process knows of the API server, from its watches.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    fmt,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-
-use super::{mailbox::Mailbox, seen::Seen, workspace::Account};
+use super::{
+    census::{Census, Key},
+    mailbox::Mailbox,
+    seen::{Seen, Status},
+    workspace::Account,
+};
 use crate::{
     api::{Lines, Workspace},
     core::{
@@ -19,34 +21,6 @@ use crate::{
         step::Source,
     },
 };
-
-/// An object's namespace and name. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    pub namespace: Arc<str>,
-    pub name: Arc<str>,
-}
-
-impl Key {
-    pub fn new(namespace: &str, name: &str) -> Self {
-        Self { namespace: namespace.into(), name: name.into() }
-    }
-
-    pub fn of(meta: &ObjectMeta) -> Self {
-        Self::new(meta.namespace.as_deref().unwrap_or_default(), meta.name.as_deref().unwrap_or_default())
-    }
-
-    /// The object of this name in the same namespace.
-    fn beside(&self, name: &str) -> Self {
-        Self { namespace: Arc::clone(&self.namespace), name: name.into() }
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
 
 /// Where an object stands: which line is its own, and what hinders it.
 pub struct Standing {
@@ -69,19 +43,19 @@ pub struct Cluster {
 struct Inner {
     /// Both kinds have been listed.
     open: bool,
-    workspaces: BTreeMap<Key, Arc<Account>>,
-    deployments: BTreeMap<Key, (Arc<Seen>, Arc<Mailbox>)>,
+    workspaces: Census<Arc<Account>>,
+    deployments: Census<(Arc<Seen>, Arc<Mailbox>)>,
     /// The objects that name each deployment id, in any workspace: one, where nobody makes a mistake.
     by_id: HashMap<Box<str>, Vec<Key>>,
     /// The objects that ask for each phone number: one, where nobody makes a mistake.
     by_number: HashMap<Box<str>, Vec<Key>>,
-    /// The objects that name each Workspace, also one that isn't there.
+    /// How many objects name each Workspace, also one that isn't there.
     members: BTreeMap<Key, Members>,
 }
 
 #[derive(Default)]
 struct Members {
-    keys: BTreeSet<Key>,
+    total: usize,
     /// How many of them claim to be as asked.
     ready: usize,
 }
@@ -106,10 +80,16 @@ impl Cluster {
         inner.deployments.values().for_each(|(_, mailbox)| mailbox.signal(true));
     }
 
+    /// The term is over: lets go of all lines at rest.
+    pub fn dismiss(&self) {
+        self.inner().deployments.values().for_each(|(_, mailbox)| mailbox.dismiss());
+    }
+
     /// Takes a Workspace in, and returns its account where it is new.
     pub fn put_workspace(&self, workspace: Workspace) -> Option<Arc<Account>> {
         let key = Key::of(&workspace.metadata);
         let mut inner = self.inner();
+        inner.workspaces.mark(&key);
         if let Some(account) = inner.workspaces.get(&key).filter(|account| account.uid() == workspace.metadata.uid) {
             if account.update(workspace) {
                 inner.poke_workspace(&key);
@@ -125,16 +105,26 @@ impl Cluster {
     }
 
     pub fn remove_workspace(&self, key: &Key) {
+        self.inner().remove_workspace(key);
+    }
+
+    /// A new list of the Workspaces begins.
+    pub fn list_workspaces(&self) {
+        self.inner().workspaces.begin();
+    }
+
+    /// It is complete: what it had not is gone.
+    pub fn listed_workspaces(&self) {
         let mut inner = self.inner();
-        if let Some(account) = inner.workspaces.remove(key) {
-            account.close();
-            inner.poke_workspace(key);
+        for key in inner.workspaces.missing() {
+            inner.remove_workspace(&key);
         }
     }
 
     /// Takes an object in, and returns the mailbox of its task where there is none yet.
-    pub fn put_deployment(&self, key: &Key, seen: Seen, source: Source) -> Option<Arc<Mailbox>> {
+    pub fn put_deployment(&self, key: &Key, seen: Seen, status: Status, source: Source) -> Option<Arc<Mailbox>> {
         let mut inner = self.inner();
+        inner.deployments.mark(key);
         let (before, mailbox) = inner.deployments.get(key).cloned().unzip();
         // The echo of a write of ours, whose answer was the same, is no news. Nor is what a watch tells late: only a list may go back,
         // after a restore from a backup.
@@ -150,7 +140,7 @@ impl Cluster {
         let seen = Arc::new(seen);
         let replaced = before.as_ref().map(|before| before.uid()).filter(|uid| *uid != seen.uid());
         let changed = before.as_ref().is_none_or(|before| before.is_another_than(&seen));
-        mailbox.put(Arc::clone(&seen), source, replaced, changed);
+        mailbox.put(Arc::clone(&seen), status, source, replaced, changed);
         inner.replace(key, before.as_deref(), Some((&seen, &mailbox)));
         if changed {
             inner.poke_siblings(key, before.as_deref());
@@ -170,12 +160,20 @@ impl Cluster {
     }
 
     pub fn remove_deployment(&self, key: &Key) {
+        self.inner().remove_deployment(key);
+    }
+
+    /// A new list of the Deployments begins.
+    pub fn list_deployments(&self) {
+        self.inner().deployments.begin();
+    }
+
+    /// It is complete: what it had not is gone.
+    pub fn listed_deployments(&self) {
         let mut inner = self.inner();
-        let Some((seen, mailbox)) = inner.deployments.get(key).cloned() else { return };
-        inner.replace(key, Some(&seen), None);
-        mailbox.put_deletion(seen.uid());
-        mailbox.signal(true);
-        inner.poke_siblings(key, Some(&seen));
+        for key in inner.deployments.missing() {
+            inner.remove_deployment(&key);
+        }
     }
 
     /// Wakes every object of a Workspace.
@@ -186,7 +184,7 @@ impl Cluster {
     /// How many objects name a Workspace, and how many of them are Ready; `None`: not everything has been listed yet.
     pub fn lines(&self, workspace: &Key) -> Option<Lines> {
         let inner = self.inner();
-        let (total, ready) = inner.members.get(workspace).map_or((0, 0), |of_it| (of_it.keys.len(), of_it.ready));
+        let (total, ready) = inner.members.get(workspace).map_or((0, 0), |of_it| (of_it.total, of_it.ready));
         let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
         inner.open.then(|| Lines { total: count(total), as_asked: count(ready) })
     }
@@ -218,7 +216,7 @@ impl Cluster {
             let message = "The object is being deleted; the line stays as it is. Something else keeps the object: see its finalizers.";
             return hindered(Obstacle::Deleting, message.to_owned());
         }
-        let workspace = key.beside(&spec.workspace_ref.name);
+        let workspace = key.beside(&spec.workspace);
         let Some(account) = inner.workspaces.get(&workspace) else {
             let message = format!(
                 "spec.workspaceRef names Workspace {:?}, and there is none of that name in namespace {:?}; create it there. The line stays as it is meanwhile.",
@@ -247,11 +245,26 @@ impl Cluster {
 }
 
 impl Inner {
+    fn remove_workspace(&mut self, key: &Key) {
+        if let Some(account) = self.workspaces.remove(key) {
+            account.close();
+            self.poke_workspace(key);
+        }
+    }
+
+    fn remove_deployment(&mut self, key: &Key) {
+        let Some((seen, mailbox)) = self.deployments.get(key).cloned() else { return };
+        self.replace(key, Some(&seen), None);
+        mailbox.put_deletion(seen.uid());
+        mailbox.signal(true);
+        self.poke_siblings(key, Some(&seen));
+    }
+
     /// The line that an object may own: it names one, in a Workspace that is there, and isn't being deleted.
     fn line_of(&self, key: &Key) -> Option<(LineId, Claimant)> {
         let (seen, _) = self.deployments.get(key)?;
         let spec = seen.spec.as_ref().ok().filter(|_| !seen.is_deleting)?;
-        let line = self.workspaces.get(&key.beside(&spec.workspace_ref.name))?.line(&spec.deployment_id).ok()?;
+        let line = self.workspaces.get(&key.beside(&spec.workspace))?.line(&spec.deployment_id).ok()?;
         Some((line, seen.claimant()))
     }
 
@@ -294,9 +307,13 @@ impl Inner {
     /// again where that changes a count.
     fn replace(&mut self, key: &Key, before: Option<&Seen>, after: Option<(&Arc<Seen>, &Arc<Mailbox>)>) {
         // The key as it is kept already: what a name takes, it takes once.
-        let key = self.deployments.get_key_value(key).map_or(key, |(known, _)| known).clone();
+        let key = self.deployments.key(key);
         let seen = after.map(|(seen, _)| &**seen);
-        if before.map(counts_as) != seen.map(counts_as) {
+        if let (Some(before), Some(seen)) = (before, seen)
+            && indexed(before) == indexed(seen)
+        {
+            self.count_again(&key, before, seen);
+        } else {
             if let Some(before) = before {
                 self.strike(&key, before);
             }
@@ -310,6 +327,16 @@ impl Inner {
         }
     }
 
+    /// An object claims otherwise than before, perhaps.
+    fn count_again(&mut self, key: &Key, before: &Seen, seen: &Seen) {
+        if let Some((_, workspace)) = names(seen).filter(|_| before.claims() != seen.claims()) {
+            let workspace = key.beside(workspace);
+            self.recount(&workspace);
+            let members = self.members.entry(workspace).or_default();
+            members.ready = members.ready - usize::from(before.claims()) + usize::from(seen.claims());
+        }
+    }
+
     fn enlist(&mut self, key: &Key, seen: &Seen) {
         let Some((id, workspace)) = names(seen) else { return };
         self.by_id.entry(id.into()).or_insert_with(|| Vec::with_capacity(1)).push(key.clone());
@@ -319,7 +346,7 @@ impl Inner {
         let workspace = key.beside(workspace);
         self.recount(&workspace);
         let members = self.members.entry(workspace).or_default();
-        members.keys.insert(key.clone());
+        members.total += 1;
         members.ready += usize::from(seen.claims());
     }
 
@@ -332,9 +359,9 @@ impl Inner {
         let workspace = key.beside(workspace);
         self.recount(&workspace);
         if let Some(members) = self.members.get_mut(&workspace) {
-            members.keys.remove(key);
+            members.total -= 1;
             members.ready -= usize::from(seen.claims());
-            if members.keys.is_empty() {
+            if members.total == 0 {
                 self.members.remove(&workspace);
             }
         }
@@ -359,8 +386,8 @@ impl Inner {
     }
 
     fn poke_workspace(&self, workspace: &Key) {
-        let keys = self.members.get(workspace).map(|of_it| &of_it.keys);
-        for (key, (seen, mailbox)) in keys.into_iter().flatten().filter_map(|key| self.deployments.get_key_value(key)) {
+        let named = |seen: &Seen| names(seen).is_some_and(|(_, its)| *its == *workspace.name);
+        for (key, (seen, mailbox)) in self.deployments.of(&workspace.namespace).filter(|(_, (seen, _))| named(seen)) {
             mailbox.signal(true);
             self.poke_siblings(key, Some(seen));
         }
@@ -370,7 +397,7 @@ impl Inner {
 /// The deployment id and the Workspace that an object names.
 fn names(seen: &Seen) -> Option<(&str, &str)> {
     let spec = seen.spec.as_ref().ok()?;
-    Some((&spec.deployment_id, &spec.workspace_ref.name))
+    Some((&spec.deployment_id, &spec.workspace))
 }
 
 /// The connections that an object asks for.
@@ -402,7 +429,7 @@ fn named_to(key: &Key, other: &Key) -> String {
     }
 }
 
-/// What the indexes and the counts know an object by.
-fn counts_as(seen: &Seen) -> (Option<(&str, &str)>, bool, Option<&Connections>) {
-    (names(seen), seen.claims(), connections(seen))
+/// What the indexes know an object by.
+fn indexed(seen: &Seen) -> (Option<(&str, &str)>, Option<&Connections>) {
+    (names(seen), connections(seen))
 }

@@ -1,12 +1,6 @@
 //! One `Deployment` object: runs the step function of its line and carries out what it asks for.
 
-use std::{
-    hash::{DefaultHasher, Hash, Hasher},
-    panic::AssertUnwindSafe,
-    pin::pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 use futures::FutureExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time as Timestamp;
@@ -24,12 +18,14 @@ use tracing::{debug, error, info, instrument, warn};
 
 use super::{
     Term,
-    cluster::{Key, Standing},
+    census::Key,
+    cluster::Standing,
+    desk::{Called, Desk},
     in_time,
     mailbox::{Edited, Mailbox, Row},
     merge_patch::merge_patch,
     reason_of,
-    seen::{Received, Seen},
+    seen::{Received, Seen, Status, fingerprint},
     workspace::Account,
 };
 use crate::{
@@ -54,55 +50,29 @@ use crate::{
 /// look that confirms them, have ended by then: the status says that instead, with one write for two.
 const HEAD_START: Duration = Duration::from_millis(100);
 
-/// Follows an object until it is gone or the term ends.
-pub async fn follow(term: Arc<Term>, key: Key, mailbox: Arc<Mailbox>) {
-    let mut follower = Follower {
-        memory: Place::Apart(Box::new(term.new_memory())),
-        spread: 50,
-        term,
-        key,
-        mailbox,
-        seen: None,
-        source: Source::Watch,
-        edited: None,
-        edit: None,
-        account: None,
-        joined: None,
-        remote: None,
-        doubted: false,
-        waits_since: None,
-        fault: String::new(),
-        refusal: String::new(),
-        obstacle: String::new(),
-        bar: String::new(),
-        told: None,
-        untold: None,
-        drifted: false,
-        acted: false,
+/// Works on an object until there is nothing to do, and leaves it at rest; or lets go of it where it is gone or the term is over.
+pub async fn work_on((mut follower, mut start): Called) {
+    let rests = loop {
+        // Boxed, so that who only passes by takes little memory.
+        if let Ok(rests) = Box::pin(AssertUnwindSafe(follower.work(start)).catch_unwind()).await {
+            break rests;
+        }
+        error!(object = %follower.key, "a bug: the work on this line panicked; it goes on after a pause");
+        follower.term.context.metrics.panics.inc();
+        start = Start::Panicked;
     };
-    let mut until = Time::NEVER;
-    loop {
-        let mut start = follower.rest(until).await;
-        // Boxed, so that a line at rest takes little memory.
-        let worked = loop {
-            if let Ok(worked) = Box::pin(AssertUnwindSafe(follower.work(start)).catch_unwind()).await {
-                break worked;
-            }
-            error!(object = %follower.key, "a bug: the work on this line panicked; it goes on after a pause");
-            follower.term.context.metrics.panics.inc();
-            start = Start::Panicked;
-        };
-        match worked {
-            Some(at) => until = at,
-            None => break,
+    if let Some(until) = rests {
+        Arc::clone(&follower.mailbox).rest(follower, until);
+    } else {
+        follower.leave();
+        if let Some(seen) = follower.seen {
+            follower.term.context.metrics.forget_line(seen.uid());
         }
     }
-    follower.leave();
-    follower.term.context.metrics.forget_line(&follower.key.to_string());
 }
 
 /// What work begins with.
-enum Start {
+pub enum Start {
     /// Something is in the mailbox.
     News,
     /// The moment has come.
@@ -119,15 +89,18 @@ enum Place {
     Apart(Box<Memory>),
 }
 
-struct Follower {
+/// What is known of one object and its line.
+pub struct Follower {
     term: Arc<Term>,
     key: Key,
     mailbox: Arc<Mailbox>,
     memory: Place,
     /// How much the line's own looks are put off, in thousandths, so that not all lines of a Workspace look at once.
     spread: u32,
-    /// The newest view of the object that the step function was told of, with the status as last written.
+    /// The newest view of the object that the step function was told of.
     seen: Option<Arc<Seen>>,
+    /// What stands in its status.
+    status: Status,
     /// How the last view of it came.
     source: Source,
     /// The newest edit, until its call has been answered well.
@@ -137,18 +110,14 @@ struct Follower {
     account: Option<Arc<Account>>,
     /// Where the mailbox gets rows of the list from.
     joined: Option<Arc<Account>>,
-    /// What the last look showed.
-    remote: Option<Remote>,
+    /// What the last look showed; `None` also once the line is at rest.
+    remote: Option<Box<Remote>>,
     /// The list shows, or lacks, something that only a look can tell.
     doubted: bool,
     /// Since when a look that is due has waited for the list to answer it.
     waits_since: Option<Time>,
-    /// What the last failed call said.
-    fault: String,
-    /// What the remote said when it refused the change of the configuration.
-    refusal: String,
-    obstacle: String,
-    bar: String,
+    /// What only the status tells; most lines have none.
+    words: Option<Box<Words>>,
     /// The verdict last told, and the fingerprint of the status that it was told in.
     told: Option<(Verdict, u64)>,
     /// What is being done, and when the status says so if nothing else has been told by then.
@@ -159,15 +128,47 @@ struct Follower {
     acted: bool,
 }
 
+/// What the status tells a person beside the verdict.
+#[derive(Default)]
+struct Words {
+    /// What the last failed call said.
+    fault: String,
+    /// What the remote said when it refused the change of the configuration.
+    refusal: String,
+    obstacle: String,
+    bar: String,
+}
+
 impl Follower {
-    /// Does nothing until there is news or the moment has come.
-    async fn rest(&self, until: Time) -> Start {
-        let clock = self.term.context.clock;
-        tokio::select! {
-            biased;
-            () = self.mailbox.news() => Start::News,
-            () = clock.wait_until(until) => Start::Time,
-        }
+    /// Of an object that has just come.
+    pub fn new(term: &Arc<Term>, key: Key, mailbox: Arc<Mailbox>) -> Box<Self> {
+        Box::new(Self {
+            memory: Place::Apart(Box::new(term.new_memory())),
+            spread: 50,
+            term: Arc::clone(term),
+            key,
+            mailbox,
+            seen: None,
+            status: Status::default(),
+            source: Source::Watch,
+            edited: None,
+            edit: None,
+            account: None,
+            joined: None,
+            remote: None,
+            doubted: false,
+            waits_since: None,
+            words: None,
+            told: None,
+            untold: None,
+            drifted: false,
+            acted: false,
+        })
+    }
+
+    /// Where it is called to work.
+    pub fn desk(&self) -> Arc<Desk> {
+        Arc::clone(&self.term.desk)
     }
 
     /// Works until there is nothing to do before a moment, and returns that. `None`: the object is gone or the term is over.
@@ -175,7 +176,7 @@ impl Follower {
     async fn work(&mut self, start: Start) -> Option<Time> {
         let mut request = match start {
             _ if self.term.is_over() => return None,
-            Start::News => self.take_news().await?,
+            Start::News => Box::pin(self.take_news()).await?,
             Start::Time => self.step(Event::Woken),
             Start::Panicked => self.step(Event::Interrupted),
         };
@@ -205,7 +206,7 @@ impl Follower {
                     }
                     // An edit does not wait for a look, also one that came while a call was under way: the look is given up.
                     let (mailbox, look) = (Arc::clone(&self.mailbox), self.look());
-                    let looked = self.meanwhile(Box::pin(async move {
+                    let looked = Box::pin(self.meanwhile(async move {
                         tokio::select! {
                             biased;
                             () = mailbox.urgent_news() => None,
@@ -213,20 +214,21 @@ impl Follower {
                         }
                     }));
                     let Some(looked) = within(edit, looked).await else {
-                        request = self.take_news().await?;
+                        request = Box::pin(self.take_news()).await?;
                         continue;
                     };
                     self.looked(looked)
                 }
-                Request::Read => within(edit, self.read()).await,
+                // Boxed, so that a line that waits for its turn to be written, as very many do at a cold start, takes little memory.
+                Request::Read => within(edit, Box::pin(self.read())).await,
                 Request::Tell(verdict) => {
-                    let told = within(edit, self.tell(verdict)).await;
+                    let told = within(edit, Box::pin(self.tell(verdict))).await;
                     Event::Told(verdict, told)
                 }
                 Request::Send { change, why, beside } => {
-                    let Some(sent) = within(edit, self.send(change, why, beside)).await else {
+                    let Some(sent) = within(edit, Box::pin(self.send(change, why, beside))).await else {
                         self.note(Event::Sent(Sent::Withheld(None), None));
-                        request = self.take_news().await?;
+                        request = Box::pin(self.take_news()).await?;
                         continue;
                     };
                     sent
@@ -277,17 +279,28 @@ impl Follower {
         Settings { sync, horizon: horizon * (1000 + self.spread) / 1000, ..protocol }
     }
 
-    /// Tells the mailbox what the line is like at rest, or that every row needs a thought.
-    fn settle(&self) {
-        self.mailbox.settle(self.remote.as_ref().filter(|_| self.memory().rests()));
+    /// Tells the mailbox what the line is like at rest, or that every row needs a thought. Of a line that is as asked, what only
+    /// words are made of is not kept: there are very many, and the next look, or the object itself, has it again.
+    fn settle(&mut self) {
+        if !self.memory().rests() {
+            self.mailbox.settle(None);
+            return;
+        }
+        let Some(remote) = &self.remote else { return };
+        self.mailbox.settle(Some(remote));
+        if let Some((Verdict::Synced, fingerprint)) = self.told {
+            self.status = Status::Ready(fingerprint);
+            self.remote = None;
+            self.words = None;
+        }
     }
 
     /// What rows that needed no thought come to: a look, where the line is at rest and has not looked since.
     fn confirmed(&self) -> Option<Event> {
-        let (memory, sight) = (self.memory(), sight(self.remote.as_ref()?));
+        let memory = self.memory();
         let looked = memory.looked().filter(|_| memory.rests() && !self.doubted)?;
         let began = self.mailbox.confirmed();
-        (looked < began).then_some(Event::Listed { began, row: Some(sight) })
+        (looked < began).then(|| Event::Listed { began, row: memory.sight() })
     }
 
     /// Until when a look that is due may wait for the list to answer it; `None`: it can't.
@@ -329,18 +342,19 @@ impl Follower {
             self.remote = None;
             self.told = None;
             self.end(Outcome::Deleted);
-            self.term.context.metrics.forget_line(&self.key.to_string());
+            self.term.context.metrics.forget_line(uid);
             inbox.seen.as_ref()?;
         }
         self.edited = inbox.edited.or(self.edited);
         // What a list brings at the start is no news, mostly.
-        if let (Some(edited), Some((seen, Source::Watch))) = (inbox.edited, &inbox.seen) {
+        if let (Some(edited), Some((seen, _, Source::Watch))) = (inbox.edited, &inbox.seen) {
             self.begin(edited, seen);
         }
-        if let Some((seen, source)) = inbox.seen {
+        if let Some((seen, status, source)) = inbox.seen {
             // An echo of our own last write is older than what that write answered.
             if self.seen.as_ref().is_none_or(|known| known.version() <= seen.version()) {
                 self.seen = Some(seen);
+                self.status = status;
             }
             self.source = source;
         }
@@ -394,16 +408,17 @@ impl Follower {
 
     fn take_row(&mut self, row: Row) -> Request {
         let Row { began, remote } = row;
+        let known = self.memory().sight();
         let request = self.step(Event::Listed { began, row: remote.as_deref().map(sight) });
         if let Some(mut remote) = remote.filter(|_| self.memory().looked() == Some(began)) {
             // A row has the numbers alone; where they are the same, the connections of the last look still are.
-            if let Some(known) = self.remote.take().map(|known| known.config)
+            if let Some(known) = known.map(|known| known.config)
                 && known.connections != remote.config.connections
                 && known.connections.agrees_with(&remote.config.connections)
             {
                 Arc::make_mut(&mut remote.config).connections.clone_from(&known.connections);
             }
-            self.remote = Some(*remote);
+            self.remote = Some(remote);
             self.waits_since = None;
         } else {
             self.doubted |= request == Request::Look;
@@ -421,9 +436,8 @@ impl Follower {
                 Some(line) if matches!(&self.memory, Place::Own(own, _) if *own == line) => {
                     self.join();
                     let (bar, why) = bar.unzip();
-                    self.bar = why.unwrap_or_default();
                     self.note(Event::Barred(bar));
-                    self.obstacle = message.unwrap_or_default();
+                    self.hindered(message, why);
                     return Some(obstacle);
                 }
                 // Whoever had it finishes its call first. By then another may own it: look again.
@@ -438,11 +452,23 @@ impl Follower {
                         self.leave();
                         self.memory = Place::Apart(Box::new(self.term.new_memory()));
                     }
-                    self.obstacle = message.unwrap_or_default();
+                    self.hindered(message, None);
                     return Some(obstacle);
                 }
             }
         }
+    }
+
+    /// Takes in what to say of an obstacle and of a bar.
+    fn hindered(&mut self, obstacle: Option<String>, bar: Option<String>) {
+        if obstacle.is_some() || bar.is_some() || self.words.is_some() {
+            let words = self.words();
+            (words.obstacle, words.bar) = (obstacle.unwrap_or_default(), bar.unwrap_or_default());
+        }
+    }
+
+    fn words(&mut self) -> &mut Words {
+        self.words.get_or_insert_default()
     }
 
     fn move_to_account(&mut self, account: Option<Arc<Account>>) {
@@ -494,7 +520,7 @@ impl Follower {
             Ok((began, remote)) => {
                 self.mailbox.answered(began);
                 let sight = sight(&remote);
-                self.remote = Some(remote);
+                self.remote = Some(Box::new(remote));
                 Event::Looked { began, answer: Ok(sight) }
             }
             Err((fault, trouble, not_before)) => {
@@ -508,7 +534,7 @@ impl Follower {
     }
 
     fn note_fault(&mut self, fault: Option<&Fault>, trouble: Trouble) {
-        self.fault = match (fault, trouble) {
+        self.words().fault = match (fault, trouble) {
             (Some(fault), _) => sentence(&fault.message),
             (None, Trouble::QuotaExhausted) => {
                 "The remote says that the account's credits are used up; top them up. No call is made for a while."
@@ -588,7 +614,8 @@ impl Follower {
         }
         self.note_fault(Some(&fault), fault.trouble);
         if matches!(change, Change::Config(_)) {
-            self.refusal.clone_from(&self.fault);
+            let words = self.words();
+            words.refusal.clone_from(&words.fault);
         }
         let not_before = fault.retry_after.map(|pause| context.clock.now() + pause);
         let sent = match fault.landed {
@@ -610,19 +637,10 @@ impl Follower {
     async fn read(&mut self) -> Event {
         // Not what the memory knows: that may be of another object, which takes the line over.
         let followed = self.seen.as_ref().map_or(Uid(0), |seen| seen.uid());
-        let api: Api<Received> = self.term.api(&self.key.namespace);
-        let permit = self.term.api_requests.acquire().await;
-        let part = self.term.context.traces.part(SpanKind::Internal, "read object", Vec::new);
-        let answer = Box::pin(in_time(api.get_opt(&self.key.name))).await;
-        drop((permit, part));
-        let seen = match answer {
-            Ok(Some(received)) => Seen::from(received),
+        let (seen, status) = match self.fetch().await {
+            Ok(Some(read)) => read,
             Ok(None) => return Event::Missing(followed),
-            Err(error) => {
-                debug!(error = reason_of(&error), "the object could not be read");
-                self.term.context.metrics.api_failed(ApiRequest::Read);
-                return Event::ReadFailed;
-            }
+            Err(()) => return Event::ReadFailed,
         };
         if self.is_about_another_line(&seen) {
             return Event::Missing(followed);
@@ -632,7 +650,25 @@ impl Follower {
         }
         let object = seen.object(&self.term.context.clock);
         self.seen = Some(Arc::new(seen));
+        self.status = status;
         Event::Read(object)
+    }
+
+    /// The object as a quorum read finds it; `None`: it doesn't.
+    async fn fetch(&self) -> Result<Option<(Seen, Status)>, ()> {
+        let api: Api<Received> = self.term.api(&self.key.namespace);
+        let permit = self.term.api_requests.acquire().await;
+        let part = self.term.context.traces.part(SpanKind::Internal, "read object", Vec::new);
+        let answer = Box::pin(in_time(api.get_opt(&self.key.name))).await;
+        drop((permit, part));
+        match answer {
+            Ok(received) => Ok(received.map(|received| received.split(Source::Watch))),
+            Err(error) => {
+                debug!(error = reason_of(&error), "the object could not be read");
+                self.term.context.metrics.api_failed(ApiRequest::Read);
+                Err(())
+            }
+        }
     }
 
     /// Whether an object made again under the same name is about another line than the one this memory is of.
@@ -647,16 +683,26 @@ impl Follower {
     async fn tell(&mut self, verdict: Verdict) -> Told {
         self.untold = None;
         let Some(seen) = self.seen.clone() else { return Told::Gone };
-        if let (Verdict::Failing { trouble, .. } | Verdict::Stale(trouble), "") = (verdict, self.fault.as_str()) {
+        let is_mute = self.words.as_ref().is_none_or(|words| words.fault.is_empty());
+        if let (Verdict::Failing { trouble, .. } | Verdict::Stale(trouble), true) = (verdict, is_mute) {
             // The line failed under the object that owned it before, which took the remote's words with it.
             self.note_fault(None, trouble);
         }
         let (status, _) = self.status(&seen, verdict);
-        if status == seen.status {
+        if self.status.says(&status) {
             self.told(verdict, &status);
             return Told::Written(seen.version());
         }
         drop(status);
+        if self.status.whole().is_none() {
+            // What is to be changed must be known.
+            match Box::pin(self.fetch()).await {
+                Ok(Some((read, status))) if read.guard() == seen.guard() => self.status = status,
+                Ok(Some(_)) => return Told::Outdated,
+                Ok(None) => return Told::Gone,
+                Err(()) => return Told::Failed,
+            }
+        }
         let term = Arc::clone(&self.term);
         let _permit = term.api_requests.acquire().await;
         Box::pin(self.write(verdict, &seen)).await
@@ -664,10 +710,11 @@ impl Follower {
 
     async fn write(&mut self, verdict: Verdict, seen: &Seen) -> Told {
         let (status, conditions) = self.status(seen, verdict);
+        let before = self.status.whole();
         let (uid, version) = seen.guard();
         let patch = json!({
             "metadata": {"uid": uid, "resourceVersion": version},
-            "status": merge_patch(&json!(seen.status), &json!(status)),
+            "status": merge_patch(&json!(before), &json!(status)),
         });
         let api: Api<Received> = self.term.api(&self.key.namespace);
         let reason = || vec![KeyValue::new("sarvam.reason", conditions.reason.to_string())];
@@ -679,8 +726,11 @@ impl Follower {
         drop(part);
         match answer {
             Ok(written) => {
-                let written = Arc::new(Seen::from(written));
-                let before = conditions::ready(&seen.status.conditions).map(|it| it.reason.as_str());
+                let (written, stands) = written.split(Source::Watch);
+                let written = Arc::new(written);
+                let before = std::mem::replace(&mut self.status, stands);
+                let before =
+                    before.whole().and_then(|it| conditions::ready(&it.conditions)).map(|it| it.reason.as_str());
                 let named = self.name_event(verdict);
                 self.term.context.events.transition(written.reference(&self.key), before, &conditions, named);
                 info!(reason = %conditions.reason, message = conditions.message, "told");
@@ -703,7 +753,8 @@ impl Follower {
     /// Whether the verdict last told has another message or other facts by now.
     fn would_tell_otherwise(&self) -> bool {
         let (Some(seen), Some((verdict, status))) = (&self.seen, &self.told) else { return false };
-        fingerprint(&self.status(seen, *verdict).0) != *status
+        let is_slim = self.remote.is_none() && self.status.whole().is_none();
+        !is_slim && fingerprint(&self.status(seen, *verdict).0) != *status
     }
 
     fn told(&mut self, verdict: Verdict, status: &DeploymentStatus) {
@@ -715,10 +766,12 @@ impl Follower {
             reason,
             since,
             wanted: self.memory().object().map_or(State::Unknown, |object| Action::for_paused(object.paused).state()),
-            state: self.remote.as_ref().map_or(State::Unknown, |remote| remote.state),
+            state: self.memory().sight().map_or(State::Unknown, |sight| sight.state),
             doubt_until: self.term.context.clock.on_the_wall(self.memory().doubt_until()),
         };
-        self.term.context.metrics.line(&self.key.to_string(), told);
+        if let Some(seen) = &self.seen {
+            self.term.context.metrics.line(seen.uid(), told);
+        }
         if verdict.is_at_rest() && self.edit.as_deref().map(Edit::generation) == status.observed_generation {
             self.end(if verdict.claims() { Outcome::Ready } else { Outcome::GivenUp });
         }
@@ -733,7 +786,7 @@ impl Follower {
         if verdict != Verdict::Synced {
             return None;
         }
-        let state = self.remote.as_ref().map(|remote| remote.state);
+        let state = self.memory().sight().map(|sight| sight.state);
         let acted = std::mem::take(&mut self.acted);
         Some(match (std::mem::take(&mut self.drifted), state) {
             (true, _) => "DriftCorrected",
@@ -745,32 +798,44 @@ impl Follower {
 
     /// The whole status that tells `verdict`.
     fn status(&self, seen: &Seen, verdict: Verdict) -> (DeploymentStatus, Conditions) {
+        let (stands, sight) = (self.status.whole(), self.memory().sight());
         let differing = self.memory().differing(&self.term.context.protocol);
-        let change = self.remote.as_ref().zip(seen.managed.as_ref().ok()).filter(|_| !differing.is_empty());
-        let differences = change.map(|(remote, asked)| asked.tell(differing, &remote.config)).unwrap_or_default();
-        let before = conditions::ready(&seen.status.conditions);
+        let change = sight.as_ref().zip(seen.managed.as_ref().ok()).filter(|_| !differing.is_empty());
+        let differences = change.map(|(sight, asked)| asked.tell(differing, &sight.config)).unwrap_or_default();
+        let stood: &[_] = stands.map_or(&[], |status| &status.conditions);
+        let before = conditions::ready(stood);
+        let words = self.words.as_deref();
+        let word = |of: fn(&Words) -> &String| words.map_or("", |words| of(words));
         let details = Details {
             paused: seen.spec.as_ref().is_ok_and(|spec| spec.paused),
-            seen: self.remote.as_ref().map(|remote| remote.state),
+            seen: sight.as_ref().map(|sight| sight.state),
             updated_by: self.remote.as_ref().and_then(|remote| remote.updated_by.as_deref()),
             differences: &differences,
-            fault: &self.fault,
-            refusal: &self.refusal,
-            obstacle: if matches!(verdict, Verdict::Barred { .. }) { &self.bar } else { &self.obstacle },
+            fault: word(|words| &words.fault),
+            refusal: word(|words| &words.refusal),
+            obstacle: if matches!(verdict, Verdict::Barred { .. }) {
+                word(|words| &words.bar)
+            } else {
+                word(|words| &words.obstacle)
+            },
         };
         let mut conditions = verdict.conditions(&details);
         // Who refused in an earlier term, and why, is told in the status alone.
-        if let (Some(Failure::Refused), true, Some(before)) = (verdict.failure(), self.refusal.is_empty(), before)
+        if let (Some(Failure::Refused), true, Some(before)) = (verdict.failure(), details.refusal.is_empty(), before)
             && before.reason == conditions.reason.to_string()
         {
             conditions.message.clone_from(&before.message);
         }
         let generation = seen.generation;
         let manages_connections = seen.managed.as_ref().is_ok_and(|managed| managed.connections.is_some());
-        let known = self.remote.as_ref().map(|remote| remote_status(remote, manages_connections)).or_else(|| {
+        let told = stands.and_then(|status| status.remote.as_ref());
+        let known = match (&self.remote, &sight) {
+            (Some(remote), _) => Some(remote_status(remote, manages_connections)),
+            // At rest since: what was written then stays, in the words of an edit that manages more or less.
+            (None, Some(sight)) => told.map(|told| with_sight(told.clone(), sight, manages_connections)),
             // Not seen in this term yet: what an earlier one wrote stays, but for the state.
-            seen.status.remote.clone().map(|remote| RemoteStatus { state: RemoteState::Unknown, ..remote })
-        });
+            (None, None) => told.map(|told| RemoteStatus { state: RemoteState::Unknown, ..told.clone() }),
+        };
         let remote = known.map(|remote| {
             let state = if verdict.shows_state() { remote.state } else { RemoteState::Unknown };
             RemoteStatus { state, ..remote }
@@ -779,22 +844,18 @@ impl Follower {
             observed_generation: Some(generation),
             remote,
             rollout: change
-                .map(|(remote, asked)| RolloutStatus::new(self.paused_since(seen), differing, &remote.config, asked))
+                .map(|(sight, asked)| RolloutStatus::new(self.paused_since(), differing, &sight.config, asked))
                 .map(Box::new),
-            conditions: conditions::update(
-                &seen.status.conditions,
-                &conditions,
-                generation,
-                self.term.context.clock.wall(),
-            ),
+            conditions: conditions::update(stood, &conditions, generation, self.term.context.clock.wall()),
         };
         (status, conditions)
     }
 
     /// Since when the line has been paused for a change; what stands already is not told in another second.
-    fn paused_since(&self, seen: &Seen) -> Option<jiff::Timestamp> {
+    fn paused_since(&self) -> Option<jiff::Timestamp> {
         let since = self.memory().down_since()?;
-        let told = seen.status.rollout.as_ref().and_then(|rollout| rollout.paused_since.as_ref()).map(|time| time.0);
+        let stands = self.status.whole().and_then(|status| status.rollout.as_ref());
+        let told = stands.and_then(|rollout| rollout.paused_since.as_ref()).map(|time| time.0);
         told.or_else(|| Some(self.term.context.clock.on_the_wall(since)))
     }
 }
@@ -873,30 +934,37 @@ fn sight(remote: &Remote) -> Sight {
 }
 
 fn remote_status(remote: &Remote, with_connections: bool) -> RemoteStatus {
-    let shown = Field::ALL.into_iter().filter(|field| with_connections || *field != Field::Connections).collect();
-    let config = LineConfig::shown(&remote.config, shown);
-    RemoteStatus {
+    let facts = RemoteStatus {
         state: remote.state.into(),
-        name: config.display_name,
-        description: config.description,
+        name: None,
+        description: None,
         app_id: remote.app_id.clone(),
-        app_version: config.app_version,
-        phone_numbers: remote.phone_numbers(),
-        connections: config.connections.unwrap_or_default(),
-        schedule: config.schedule.map(Box::new),
+        app_version: None,
+        phone_numbers: Vec::new(),
+        connections: Vec::new(),
+        schedule: None,
         channel_direction: remote.channel_direction.clone(),
         updated_at: remote.updated_at.map(Timestamp),
         updated_by: remote.updated_by.clone(),
-    }
-    .fitted()
+    };
+    with_sight(facts, &sight(remote), with_connections)
 }
 
-/// All that a status says, in a number: the status itself is kept once, as the API server has it.
-fn fingerprint(status: &DeploymentStatus) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    // Only text for keys: it can be written.
-    serde_json::to_string(status).unwrap_or_default().hash(&mut hasher);
-    hasher.finish()
+/// The same facts, with what was seen.
+fn with_sight(facts: RemoteStatus, seen: &Sight, with_connections: bool) -> RemoteStatus {
+    let shown = Field::ALL.into_iter().filter(|field| with_connections || *field != Field::Connections).collect();
+    let config = LineConfig::shown(&seen.config, shown);
+    RemoteStatus {
+        state: seen.state.into(),
+        name: config.display_name,
+        description: config.description,
+        app_version: config.app_version,
+        phone_numbers: seen.config.connections.numbers().into_iter().map(str::to_owned).collect(),
+        connections: config.connections.unwrap_or_default(),
+        schedule: config.schedule.map(Box::new),
+        ..facts
+    }
+    .fitted()
 }
 
 /// The message of a fault as a sentence.

@@ -7,7 +7,11 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use super::seen::Seen;
+use super::{
+    deployment::{Follower, Start},
+    desk::Alarm,
+    seen::{Seen, Status},
+};
 use crate::core::{
     classify::Remote,
     config::Shown,
@@ -25,18 +29,26 @@ pub struct Mailbox {
 
 #[derive(Default)]
 struct State {
-    inbox: Inbox,
+    /// Boxed, so that a line at rest takes little memory.
+    inbox: Option<Box<Inbox>>,
     /// Something was signalled since the inbox was last taken; and something that can't wait for a look to end.
     news: bool,
     urgent: bool,
     record: Record,
+    /// Who reads it, while there is nothing to do.
+    resting: Option<Resting>,
+}
+
+struct Resting {
+    follower: Box<Follower>,
+    alarm: Option<Alarm>,
 }
 
 /// What has come since it was last taken.
 #[derive(Default)]
 pub struct Inbox {
-    /// The newest view of the object, and how it came.
-    pub seen: Option<(Arc<Seen>, Source)>,
+    /// The newest view of the object, what stands in its status, and how it came.
+    pub seen: Option<(Arc<Seen>, Status, Source)>,
     /// An object of this name that is gone, before the one in `seen`.
     pub deleted: Option<Uid>,
     /// What the list shows of the line, where that needs a thought.
@@ -82,23 +94,25 @@ impl Mailbox {
     }
 
     /// Leaves a view of the object. `replaced`: another one of its name was there before. `edited`: it is another than before.
-    pub fn put(&self, seen: Arc<Seen>, source: Source, replaced: Option<Uid>, edited: bool) {
-        let inbox = &mut self.state().inbox;
+    pub fn put(&self, seen: Arc<Seen>, status: Status, source: Source, replaced: Option<Uid>, edited: bool) {
+        let mut state = self.state();
+        let inbox = state.inbox.get_or_insert_default();
         if edited {
             inbox.edited = Some(Edited { generation: seen.generation, at: Instant::now() });
         }
         inbox.deleted = replaced.or(inbox.deleted);
-        inbox.seen = Some((seen, source));
+        inbox.seen = Some((seen, status, source));
     }
 
     /// Leaves the news that the object is gone.
     pub fn put_deletion(&self, uid: Uid) {
-        let inbox = &mut self.state().inbox;
+        let mut state = self.state();
+        let inbox = state.inbox.get_or_insert_default();
         inbox.deleted = Some(uid);
         inbox.seen = None;
     }
 
-    /// Wakes the task, and ends its look where that can't wait.
+    /// Calls the line to work, or ends its look where that can't wait.
     pub fn signal(&self, urgent: bool) {
         {
             let mut state = self.state();
@@ -106,23 +120,51 @@ impl Mailbox {
             state.urgent |= urgent;
         }
         self.signalled.notify_one();
+        self.call(Start::News);
     }
 
-    /// Waits for a signal that came since the inbox was last taken. For one task at a time.
-    pub async fn news(&self) {
-        self.wait(|state| state.news).await;
+    /// Leaves the line at rest until there is news for it, or until that moment.
+    pub fn rest(self: &Arc<Self>, follower: Box<Follower>, until: Time) {
+        let desk = follower.desk();
+        let mut state = self.state();
+        if state.news {
+            drop(state);
+            desk.call(follower, Start::News);
+            return;
+        }
+        let alarm = desk.set(until, self);
+        state.resting = Some(Resting { follower, alarm });
     }
 
-    /// The same for those that can't wait for a look to end.
+    /// Calls the line to work, where it is at rest.
+    pub fn call(&self, start: Start) {
+        let resting = self.state().resting.take();
+        let Some(Resting { follower, alarm }) = resting else { return };
+        let desk = follower.desk();
+        if let Some(alarm) = alarm {
+            desk.cancel(alarm);
+        }
+        desk.call(follower, start);
+    }
+
+    /// Lets go of the line, where it is at rest.
+    pub fn dismiss(&self) {
+        let resting = self.state().resting.take();
+        drop(resting);
+    }
+
+    /// Waits for a signal that came since the inbox was last taken, and that can't wait for a look to end. For one task at a time.
     pub async fn urgent_news(&self) {
         self.wait(|state| state.urgent).await;
     }
 
     /// The same for another object, or another generation of it, than the one of this generation.
     pub async fn another_than(&self, generation: Option<i64>) {
-        self.wait(|State { inbox, .. }| {
-            let seen = inbox.seen.as_ref().map(|(seen, _)| seen.generation);
-            inbox.deleted.is_some() || seen.is_some() && seen != generation
+        self.wait(|state| {
+            state.inbox.as_ref().is_some_and(|inbox| {
+                let seen = inbox.seen.as_ref().map(|(seen, ..)| seen.generation);
+                inbox.deleted.is_some() || seen.is_some() && seen != generation
+            })
         })
         .await;
     }
@@ -138,7 +180,7 @@ impl Mailbox {
         let mut state = self.state();
         state.news = false;
         state.urgent = false;
-        std::mem::take(&mut state.inbox)
+        state.inbox.take().map(|inbox| *inbox).unwrap_or_default()
     }
 
     /// Takes in what a page shows of the line that was asked for at `began`, in a walk that began at `walk`. Its task is woken
@@ -153,7 +195,7 @@ impl Mailbox {
                 state.record.confirmed = state.record.confirmed.max(began);
                 return is_first;
             }
-            state.inbox.row = Some(Row { began, remote: Some(Box::new(remote)) });
+            state.inbox.get_or_insert_default().row = Some(Row { began, remote: Some(Box::new(remote)) });
             is_first
         };
         self.signal(false);
@@ -167,7 +209,7 @@ impl Mailbox {
             if state.record.listed.is_none_or(|listed| listed >= walk) {
                 return false;
             }
-            state.inbox.row = Some(Row { began: walk, remote: None });
+            state.inbox.get_or_insert_default().row = Some(Row { began: walk, remote: None });
         }
         self.signal(false);
         true

@@ -1,11 +1,14 @@
 //! Carries out what the core decides: watches the objects, makes the calls, writes the statuses.
 //!
-//! Two watches feed [`cluster::Cluster`], what this process knows of the API server. Each `Deployment` object has a
-//! [`deployment`] task that runs the step function of its line, and each `Workspace` a [`workspace`] task that keeps its
-//! key and a [`poller`] that walks the list of its lines. A task that panics or hangs holds up its own line only.
+//! Two watches feed [`cluster::Cluster`], what this process knows of the API server. Each `Deployment` object that has
+//! something to do has a [`deployment`] task that runs the step function of its line, and rests at the [`desk`] without one
+//! else. Each `Workspace` has a [`workspace`] task that keeps its key and a [`poller`] that walks the list of its lines. A task
+//! that panics or hangs holds up its own line only.
 
+mod census;
 mod cluster;
 mod deployment;
+mod desk;
 mod events;
 mod mailbox;
 mod merge_patch;
@@ -16,7 +19,8 @@ mod workspace;
 pub use events::Events;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
+    future::ready,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -33,13 +37,16 @@ use kube::{
 use opentelemetry::{KeyValue, trace::SpanKind};
 use serde::de::DeserializeOwned;
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::{Semaphore, mpsc::UnboundedReceiver, watch},
     task::JoinSet,
 };
 use tracing::warn;
 
 use self::{
-    cluster::{Cluster, Key},
+    census::Key,
+    cluster::Cluster,
+    deployment::Follower,
+    desk::{Called, Desk},
     seen::Received,
 };
 use crate::{
@@ -48,6 +55,7 @@ use crate::{
     core::{
         id::LineId,
         step::{self, Memory, Source},
+        time::Time,
     },
     leader::Leadership,
     metrics::{ApiRequest, Metrics},
@@ -97,6 +105,7 @@ pub struct Context {
 struct Term {
     context: Context,
     cluster: Cluster,
+    desk: Arc<Desk>,
     /// What is remembered of each line, from the first object that named it to the end of the term. It outlives
     /// objects: calls for a line may still be on their way when its object is gone.
     lines: Mutex<HashMap<LineId, Arc<tokio::sync::Mutex<Memory>>>>,
@@ -147,9 +156,11 @@ pub async fn run(context: Context, readiness: &watch::Sender<Readiness>) {
     let leadership = context.leadership.clone();
     let mut stopping = context.stopping.clone();
     let drain = context.call_timeout.min(Duration::from_secs(8));
+    let (desk, called) = Desk::new();
     let term = Arc::new(Term {
         context,
         cluster: Cluster::default(),
+        desk: Arc::new(desk),
         lines: Mutex::default(),
         budgets: Budgets::default(),
         api_requests: Semaphore::new(API_REQUESTS),
@@ -164,14 +175,22 @@ pub async fn run(context: Context, readiness: &watch::Sender<Readiness>) {
             term.cluster.stop();
             let _ = tokio::time::timeout(drain, async { while tasks.join_next().await.is_some() {} }).await;
         }
-        () = dispatch(&term, &mut tasks, readiness) => {}
+        () = dispatch(&term, &mut tasks, called, readiness) => {}
     }
     readiness.send_replace(Readiness::Starting);
     tasks.shutdown().await;
+    // Lines at rest hold the term, and the term holds them.
+    term.cluster.dismiss();
 }
 
-/// Hands what the watches bring to the tasks.
-async fn dispatch(term: &Arc<Term>, tasks: &mut JoinSet<()>, readiness: &watch::Sender<Readiness>) {
+/// Hands what the watches bring to the lines, and gives each line a task while it has something to do.
+async fn dispatch(
+    term: &Arc<Term>,
+    tasks: &mut JoinSet<()>,
+    mut called: UnboundedReceiver<Called>,
+    readiness: &watch::Sender<Readiness>,
+) {
+    let mut ring = std::pin::pin!(term.desk.ring(term.context.clock));
     let mut deployments = std::pin::pin!(notes::<Received>(&term.context));
     let mut workspaces = std::pin::pin!(notes::<DeserializeGuard<Workspace>>(&term.context));
     // No object is judged before its Workspace can be known.
@@ -192,17 +211,31 @@ async fn dispatch(term: &Arc<Term>, tasks: &mut JoinSet<()>, readiness: &watch::
                     term.cluster.remove_workspace(&key);
                 }
                 Note::Gone(key) => term.cluster.remove_workspace(&key),
-                Note::Listed => listed_workspaces = true,
+                Note::Listing => term.cluster.list_workspaces(),
+                Note::Listed => {
+                    term.cluster.listed_workspaces();
+                    listed_workspaces = true;
+                }
             },
             Some(note) = deployments.next() => match note {
                 Note::Seen(key, received, source) => {
-                    if let Some(mailbox) = term.cluster.put_deployment(&key, received.into(), source) {
-                        tasks.spawn(deployment::follow(Arc::clone(term), key, mailbox));
+                    let (seen, status) = received.split(source);
+                    if let Some(mailbox) = term.cluster.put_deployment(&key, seen, status, source) {
+                        mailbox.rest(Follower::new(term, key, Arc::clone(&mailbox)), Time::NEVER);
                     }
                 }
                 Note::Gone(key) => term.cluster.remove_deployment(&key),
-                Note::Listed => listed_deployments = true,
+                Note::Listing => term.cluster.list_deployments(),
+                Note::Listed => {
+                    term.cluster.listed_deployments();
+                    listed_deployments = true;
+                }
             },
+            Some(line) = called.recv() => {
+                tasks.spawn(deployment::work_on(line));
+                continue;
+            }
+            () = &mut ring => continue,
             Some(ended) = tasks.join_next() => {
                 if let Err(error) = ended {
                     // Tasks catch their own panics: this is the end of the rope.
@@ -224,7 +257,9 @@ async fn dispatch(term: &Arc<Term>, tasks: &mut JoinSet<()>, readiness: &watch::
 enum Note<K> {
     Seen(Key, K, Source),
     Gone(Key),
-    /// The first list is complete.
+    /// A list begins.
+    Listing,
+    /// It is complete.
     Listed,
 }
 
@@ -246,38 +281,20 @@ where
     };
     let kind = K::kind(&K::DynamicType::default()).into_owned();
     let metrics = context.metrics.clone();
-    let mut known: BTreeSet<Key> = BTreeSet::new();
-    let mut listing: BTreeSet<Key> = BTreeSet::new();
-    watcher(api, watcher::Config::default().timeout(WATCH_SECONDS)).default_backoff().flat_map(move |event| {
-        let mut notes = Vec::new();
-        match event {
-            Ok(watcher::Event::Init) => listing.clear(),
-            Ok(watcher::Event::InitApply(object)) => {
-                let key = Key::of(object.meta());
-                listing.insert(key.clone());
-                notes.push(Note::Seen(key, object, Source::List));
-            }
-            Ok(watcher::Event::InitDone) => {
-                notes.extend(known.difference(&listing).cloned().map(Note::Gone));
-                known = std::mem::take(&mut listing);
-                notes.push(Note::Listed);
-            }
-            Ok(watcher::Event::Apply(object)) => {
-                let key = Key::of(object.meta());
-                known.insert(key.clone());
-                notes.push(Note::Seen(key, object, Source::Watch));
-            }
-            Ok(watcher::Event::Delete(object)) => {
-                let key = Key::of(object.meta());
-                known.remove(&key);
-                notes.push(Note::Gone(key));
-            }
+    watcher(api, watcher::Config::default().timeout(WATCH_SECONDS)).default_backoff().filter_map(move |event| {
+        let note = match event {
+            Ok(watcher::Event::Init) => Some(Note::Listing),
+            Ok(watcher::Event::InitApply(object)) => Some(Note::Seen(Key::of(object.meta()), object, Source::List)),
+            Ok(watcher::Event::InitDone) => Some(Note::Listed),
+            Ok(watcher::Event::Apply(object)) => Some(Note::Seen(Key::of(object.meta()), object, Source::Watch)),
+            Ok(watcher::Event::Delete(object)) => Some(Note::Gone(Key::of(object.meta()))),
             Err(error) => {
                 warn!(kind, error = %error, "the watch failed and is tried again");
                 metrics.api_failed(ApiRequest::Watch);
+                None
             }
-        }
-        futures::stream::iter(notes)
+        };
+        ready(note)
     })
 }
 

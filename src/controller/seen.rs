@@ -2,27 +2,29 @@
 
 use std::{
     borrow::Cow,
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, LazyLock},
 };
 
+use jiff::Timestamp;
 use k8s_openapi::{
     api::core::v1::ObjectReference,
-    apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time},
+    apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time},
 };
 use kube::{Resource, core::NamespaceResourceScope};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::cluster::Key;
+use super::census::Key;
 use crate::{
     api::{Deployment, DeploymentSpec, DeploymentStatus, conditions},
     clock::Clock,
     core::{
         config::Managed,
         owner::Claimant,
-        rollout::Failure,
+        rollout::{Failure, Rollout},
         status::{Reason, Truth},
-        step::{Mode, Object, Uid, Version},
+        step::{Mode, Object, Source, Uid, Version},
     },
 };
 
@@ -110,7 +112,7 @@ impl Resource for Received {
     }
 }
 
-/// A `Deployment` object as it was seen. Its name is the key that it is kept by.
+/// A `Deployment` object as it was seen, without its status. Its name is the key that it is kept by.
 #[derive(Clone, Debug)]
 pub struct Seen {
     uid: Box<str>,
@@ -122,36 +124,119 @@ pub struct Seen {
     /// Whether it is being deleted, and something keeps it.
     pub is_deleting: bool,
     /// The spec, or what is wrong with it.
-    pub spec: Result<DeploymentSpec, String>,
+    pub spec: Result<Spec, Box<str>>,
     /// The configuration that the spec manages, or what is wrong with that.
-    pub managed: Result<Arc<Managed>, String>,
-    /// The status.
-    pub status: DeploymentStatus,
+    pub managed: Result<Arc<Managed>, Box<str>>,
+    /// For which generation its status says Ready=True.
+    claimed: Option<i64>,
+    /// Why its status says of this generation that the change of the configuration was given up.
+    failed: Option<Failure>,
+    /// Since when its status says that the line has been paused for a change.
+    down_since: Option<Timestamp>,
+}
+
+/// What is used of a spec beside the configuration that it manages.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// `workspaceRef.name`.
+    pub workspace: Box<str>,
+    /// `deploymentID`.
+    pub deployment_id: Box<str>,
+    /// `paused`.
+    pub paused: bool,
+    mode: Mode,
+    rollout: Rollout,
+}
+
+/// What stands in an object's status.
+#[derive(Debug)]
+pub enum Status {
+    /// All of it.
+    Whole(Box<DeploymentStatus>),
+    /// It says that the line is as asked, and has this [`fingerprint`]. Ten thousand such are too much to keep.
+    Ready(u64),
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Self::Whole(Box::default())
+    }
+}
+
+impl Status {
+    /// All of it, where it is kept.
+    pub fn whole(&self) -> Option<&DeploymentStatus> {
+        match self {
+            Self::Whole(status) => Some(status),
+            Self::Ready(_) => None,
+        }
+    }
+
+    /// Whether it says just that.
+    pub fn says(&self, status: &DeploymentStatus) -> bool {
+        match self {
+            Self::Whole(known) => **known == *status,
+            Self::Ready(known) => *known == fingerprint(status),
+        }
+    }
+}
+
+/// All that a status says, in a number; the times of transitions apart, which follow from what it said before.
+pub fn fingerprint(status: &DeploymentStatus) -> u64 {
+    let DeploymentStatus { observed_generation, remote, rollout, conditions } = status;
+    let mut hasher = DefaultHasher::new();
+    // Only text for keys: it can be written.
+    serde_json::to_string(&(observed_generation, remote, rollout)).unwrap_or_default().hash(&mut hasher);
+    for Condition { type_, status, reason, message, observed_generation, last_transition_time: _ } in conditions {
+        (type_, status, reason, message, observed_generation).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// What most objects manage beside `paused`: nothing. Kept once.
 static NOTHING: LazyLock<Arc<Managed>> = LazyLock::new(Arc::default);
 
-impl From<Received> for Seen {
-    fn from(received: Received) -> Self {
-        let Received { meta, spec, mut status } = received;
-        status.conditions.shrink_to_fit();
-        if let Some(remote) = &mut status.remote {
-            remote.phone_numbers.shrink_to_fit();
-        }
-        Self {
+impl Received {
+    /// The object, and what stands in its status. A list brings very many of them.
+    pub fn split(self, source: Source) -> (Seen, Status) {
+        let Self { meta, spec, status } = self;
+        let generation = meta.generation.unwrap_or_default();
+        let ready = conditions::ready(&status.conditions);
+        let is_ready = ready.is_some_and(|it| it.status == Truth::True.as_str());
+        let is_of_it = status.observed_generation == Some(generation);
+        let seen = Seen {
             uid: meta.uid.unwrap_or_default().into(),
             version: meta.resource_version.unwrap_or_default().into(),
-            generation: meta.generation.unwrap_or_default(),
+            generation,
             created: meta.creation_timestamp.map_or(i64::MAX, |time| time.0.as_second()),
             is_deleting: meta.deletion_timestamp.is_some(),
             managed: spec.as_ref().map_or_else(
                 |_| Ok(Arc::clone(&NOTHING)),
-                |spec| spec.managed().map(|it| if it.is_empty() { Arc::clone(&NOTHING) } else { Arc::new(it) }),
+                |spec| match spec.managed() {
+                    Ok(managed) if managed.is_empty() => Ok(Arc::clone(&NOTHING)),
+                    Ok(managed) => Ok(Arc::new(managed)),
+                    Err(wrong) => Err(wrong.into()),
+                },
             ),
-            spec,
-            status,
-        }
+            spec: spec.map_err(Into::into).map(|spec| Spec {
+                paused: spec.paused,
+                mode: spec.mode(),
+                rollout: spec.rollout(),
+                workspace: spec.workspace_ref.name.into(),
+                deployment_id: spec.deployment_id.into(),
+            }),
+            claimed: status.observed_generation.filter(|_| is_ready),
+            failed: ready.filter(|_| is_of_it && !is_ready).and_then(|ready| {
+                Failure::ALL.into_iter().find(|failure| ready.reason == Reason::of_failure(*failure).to_string())
+            }),
+            down_since: status.rollout.as_ref().and_then(|it| it.paused_since.as_ref()).map(|time| time.0),
+        };
+        let status = if source == Source::List && seen.claims() {
+            Status::Ready(fingerprint(&status))
+        } else {
+            Status::Whole(Box::new(status))
+        };
+        (seen, status)
     }
 }
 
@@ -171,22 +256,9 @@ impl Seen {
         (&self.uid, &self.version)
     }
 
-    /// For which generation its status says Ready=True.
-    fn claimed(&self) -> Option<i64> {
-        let ready = conditions::ready(&self.status.conditions)?;
-        self.status.observed_generation.filter(|_| ready.status == Truth::True.as_str())
-    }
-
     /// Whether its status says Ready=True for this generation.
     pub fn claims(&self) -> bool {
-        self.claimed() == Some(self.generation)
-    }
-
-    /// Why its status says of this generation that the change of the configuration was given up.
-    fn failed(&self) -> Option<Failure> {
-        let ready = conditions::ready(&self.status.conditions)?;
-        let is_it = |failure: &Failure| ready.reason == Reason::of_failure(*failure).to_string();
-        Failure::ALL.into_iter().find(is_it).filter(|_| self.status.observed_generation == Some(self.generation))
+        self.claimed == Some(self.generation)
     }
 
     /// What the step function needs of it.
@@ -197,19 +269,14 @@ impl Seen {
             generation: self.generation,
             // What can't be read is not acted on: an obstacle stands before it.
             paused: self.spec.as_ref().is_ok_and(|spec| spec.paused),
-            mode: self.spec.as_ref().map_or(Mode::Report, DeploymentSpec::mode),
+            mode: self.spec.as_ref().map_or(Mode::Report, |spec| spec.mode),
             // Nor is this: a bar does.
             config: self.managed.as_ref().map_or_else(|_| Arc::clone(&NOTHING), Arc::clone),
-            rollout: self.spec.as_ref().map(DeploymentSpec::rollout).unwrap_or_default(),
+            rollout: self.spec.as_ref().map(|spec| spec.rollout).unwrap_or_default(),
             claims: self.claims(),
-            edited: self.claimed().is_some_and(|generation| generation != self.generation),
-            failed: self.failed(),
-            down_since: self
-                .status
-                .rollout
-                .as_ref()
-                .and_then(|it| it.paused_since.as_ref())
-                .map(|time| clock.of_the_wall(time.0)),
+            edited: self.claimed.is_some_and(|generation| generation != self.generation),
+            failed: self.failed,
+            down_since: self.down_since.map(|time| clock.of_the_wall(time)),
         }
     }
 
@@ -277,9 +344,10 @@ mod tests {
             });
             let received: Received = serde_json::from_str(&object.to_string()).unwrap();
             assert_eq!(Key::of(received.meta()), Key::new("s", "n"));
-            let seen = Seen::from(received);
-            assert_eq!(seen.spec.as_ref().err().map(String::as_str), wrong, "{object}");
+            let (seen, status) = received.split(Source::List);
+            assert_eq!(seen.spec.as_ref().err().map(|wrong| &**wrong), wrong, "{object}");
             assert_eq!(seen.claims(), claims, "{object}");
+            assert_eq!(status.whole().is_none(), claims, "what says that all is well is not kept: {object}");
             assert_eq!(seen.object(&Clock::start()).uid, Uid(0xa << 96 | 0xb));
             assert_eq!((seen.version(), seen.guard()), (Version(7), ("0000000a-0000-0000-0000-00000000000b", "7")));
         }

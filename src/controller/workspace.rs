@@ -18,7 +18,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::{Term, cluster::Key, in_time, mailbox::Mailbox, merge_patch::merge_patch, reason_of};
+use super::{Term, census::Key, in_time, mailbox::Mailbox, merge_patch::merge_patch, reason_of};
 use crate::{
     api::{Unmanaged, Workspace, WorkspaceSpec, WorkspaceStatus, conditions},
     core::{

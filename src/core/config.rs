@@ -73,13 +73,13 @@ impl Default for ShownConnections {
 
 /// Telephony connections and the numbers that each brings, in order and each once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Connections(BTreeMap<String, Vec<String>>);
+pub struct Connections(Vec<(String, Vec<String>)>);
 
 impl Connections {
     /// Every number of every connection, in order and each once.
     #[must_use]
     pub fn numbers(&self) -> Vec<&str> {
-        let mut numbers: Vec<&str> = self.0.values().flatten().map(String::as_str).collect();
+        let mut numbers: Vec<&str> = self.0.iter().flat_map(|(_, numbers)| numbers).map(String::as_str).collect();
         numbers.sort_unstable();
         numbers.dedup();
         numbers
@@ -93,7 +93,8 @@ impl Connections {
     /// Whether everything in `other` is in these too.
     fn contains(&self, other: &Self) -> bool {
         other.0.iter().all(|(id, numbers)| {
-            self.0.get(id).is_some_and(|own| numbers.iter().all(|number| own.binary_search(number).is_ok()))
+            let own = self.0.binary_search_by_key(&id, |(own, _)| own).ok().map(|at| &self.0[at].1);
+            own.is_some_and(|own| numbers.iter().all(|number| own.binary_search(number).is_ok()))
         })
     }
 }
@@ -107,8 +108,10 @@ impl<I: IntoIterator<Item = String>> FromIterator<(String, I)> for Connections {
         for numbers in all.values_mut() {
             numbers.sort_unstable();
             numbers.dedup();
+            numbers.shrink_to_fit();
         }
-        Self(all)
+        // Not the map itself: of its node, made for eleven, most lines would use one place.
+        Self(all.into_iter().collect())
     }
 }
 

@@ -391,6 +391,12 @@ impl Memory {
         self.seen.as_ref().map(|seen| seen.began)
     }
 
+    /// What the last look showed, a row of the list included.
+    #[must_use]
+    pub fn sight(&self) -> Option<Sight> {
+        self.seen.as_ref().map(|seen| Sight { state: seen.state, config: Arc::clone(&seen.config) })
+    }
+
     /// Whether a look is due for no other reason than that there was none for a while.
     #[must_use]
     pub fn is_quiet(&self) -> bool {

@@ -19,17 +19,19 @@ use crate::{
     core::{
         line::State,
         status::{Reason, Truth},
+        step::Uid,
     },
     sarvam::{Circuit, Lane, Meter, Reading},
 };
 
-/// Every object of the term, by `namespace/name`. Clones share it.
+/// Every object of the term. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Objects(Arc<Mutex<Known>>);
 
 #[derive(Debug, Default)]
 struct Known {
-    lines: HashMap<String, Line>,
+    lines: HashMap<Uid, Line>,
+    /// By `namespace/name`.
     workspaces: HashMap<String, Workspace>,
 }
 
@@ -61,9 +63,15 @@ pub struct Walked {
     pub oldest_look: Option<Timestamp>,
 }
 
+/// What is counted of what was told: there are very many.
 #[derive(Debug)]
 struct Line {
-    told: Told,
+    ready: Truth,
+    reason: Reason,
+    wanted: State,
+    state: State,
+    /// Unix milliseconds.
+    doubt_until: i64,
     /// Unix seconds; `None`: it is Ready.
     not_ready_since: Option<f64>,
 }
@@ -93,17 +101,19 @@ impl Objects {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn line(&self, object: &str, told: Told) {
+    pub fn line(&self, object: Uid, told: Told) {
         let mut known = self.known();
         // A condition's transition time moves between False and Unknown too; this one does not.
-        let before = known.lines.get(object).and_then(|line| line.not_ready_since);
-        let since = seconds(told.since);
-        let not_ready_since = (told.ready != Truth::True).then(|| before.map_or(since, |before| before.min(since)));
-        known.lines.insert(object.to_owned(), Line { told, not_ready_since });
+        let before = known.lines.get(&object).and_then(|line| line.not_ready_since);
+        let Told { ready, reason, since, wanted, state, doubt_until } = told;
+        let since = seconds(since);
+        let not_ready_since = (ready != Truth::True).then(|| before.map_or(since, |before| before.min(since)));
+        let doubt_until = doubt_until.as_millisecond();
+        known.lines.insert(object, Line { ready, reason, wanted, state, doubt_until, not_ready_since });
     }
 
-    pub fn forget_line(&self, object: &str) {
-        self.known().lines.remove(object);
+    pub fn forget_line(&self, object: Uid) {
+        self.known().lines.remove(&object);
     }
 
     pub fn workspace(&self, workspace: &str, ready: Truth, reason: Reason, sync_interval: Duration) {
@@ -159,13 +169,13 @@ impl Collector for Objects {
         let mut lines = HashMap::from([((Truth::True, Reason::Synced), 0i64)]);
         let mut oldest: HashMap<Reason, f64> = HashMap::new();
         let mut states: HashMap<(State, State), i64> = HashMap::new();
-        let (now, mut in_doubt) = (Timestamp::now(), 0i64);
-        for Line { told, not_ready_since } in known.lines.values() {
-            *lines.entry((told.ready, told.reason)).or_default() += 1;
-            *states.entry((told.wanted, told.state)).or_default() += 1;
-            in_doubt += i64::from(told.doubt_until > now);
-            if let Some(since) = *not_ready_since {
-                oldest.entry(told.reason).and_modify(|known| *known = known.min(since)).or_insert(since);
+        let (now, mut in_doubt) = (Timestamp::now().as_millisecond(), 0i64);
+        for line in known.lines.values() {
+            *lines.entry((line.ready, line.reason)).or_default() += 1;
+            *states.entry((line.wanted, line.state)).or_default() += 1;
+            in_doubt += i64::from(line.doubt_until > now);
+            if let Some(since) = line.not_ready_since {
+                oldest.entry(line.reason).and_modify(|known| *known = known.min(since)).or_insert(since);
             }
         }
 

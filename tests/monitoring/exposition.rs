@@ -11,6 +11,7 @@ use sarvam_operator::{
         classify::{Call, Fault, Landed},
         line::{Action, State, Trouble},
         status::{Reason, Truth},
+        step::Uid,
     },
     metrics::{ApiRequest, Metrics, Told, Walked},
     sarvam::{Budget, Lane},
@@ -30,7 +31,7 @@ pub async fn page() -> String {
     let metrics = Metrics::default();
     metrics.lead(true);
     metrics.workspace("telephony/production", Truth::True, Reason::KeyAccepted, Duration::from_mins(1));
-    metrics.line("telephony/support", told(Truth::False, Reason::RemoteNotFound, Timestamp::now()));
+    metrics.line(Uid(1), told(Truth::False, Reason::RemoteNotFound, Timestamp::now()));
     metrics.call(Call::Get, "telephony/production", async { Ok(()) }).await.expect("it says Ok");
     let walked = Walked { took: Some(Duration::ZERO), unmanaged: Some(0), oldest_look: Some(Timestamp::now()) };
     metrics.walked("telephony/production", walked);
@@ -98,13 +99,13 @@ fn lines_count_under_what_was_last_said_of_them() {
     let lines = || values(&metrics.text(), "sarvam_lines");
     // Never nothing: a sum over no lines is 0.
     assert_eq!(lines(), [("True Synced".to_owned(), 0.0)].into());
-    metrics.line("a/1", told(Truth::Unknown, Reason::Progressing, at(10)));
-    metrics.line("a/2", told(Truth::Unknown, Reason::Progressing, at(10)));
-    metrics.line("a/1", told(Truth::True, Reason::Synced, at(12)));
+    metrics.line(Uid(1), told(Truth::Unknown, Reason::Progressing, at(10)));
+    metrics.line(Uid(2), told(Truth::Unknown, Reason::Progressing, at(10)));
+    metrics.line(Uid(1), told(Truth::True, Reason::Synced, at(12)));
     let expected = [("True Synced".to_owned(), 1.0), ("Unknown Progressing".to_owned(), 1.0)];
     assert_eq!(lines(), expected.into());
-    metrics.forget_line("a/1");
-    metrics.forget_line("a/2");
+    metrics.forget_line(Uid(1));
+    metrics.forget_line(Uid(2));
     assert_eq!(lines(), [("True Synced".to_owned(), 0.0)].into());
 }
 
@@ -112,16 +113,16 @@ fn lines_count_under_what_was_last_said_of_them() {
 fn a_line_is_not_ready_since_it_last_was_whatever_the_reason() {
     let metrics = Metrics::default();
     let since = || values(&metrics.text(), SINCE);
-    metrics.line("a/1", told(Truth::Unknown, Reason::Progressing, at(10)));
-    metrics.line("a/1", told(Truth::False, Reason::RemoteNotFound, at(20)));
+    metrics.line(Uid(1), told(Truth::Unknown, Reason::Progressing, at(10)));
+    metrics.line(Uid(1), told(Truth::False, Reason::RemoteNotFound, at(20)));
     assert_eq!(since(), [("RemoteNotFound".to_owned(), 10.0)].into());
-    metrics.line("a/2", told(Truth::False, Reason::RemoteNotFound, at(5)));
-    metrics.line("a/3", told(Truth::False, Reason::RateLimited, at(30)));
+    metrics.line(Uid(2), told(Truth::False, Reason::RemoteNotFound, at(5)));
+    metrics.line(Uid(3), told(Truth::False, Reason::RateLimited, at(30)));
     assert_eq!(since(), [("RateLimited".to_owned(), 30.0), ("RemoteNotFound".to_owned(), 5.0)].into());
-    metrics.line("a/1", told(Truth::True, Reason::Synced, at(40)));
-    metrics.line("a/1", told(Truth::False, Reason::DriftDetected, at(50)));
-    metrics.forget_line("a/2");
-    metrics.line("a/3", told(Truth::True, Reason::Synced, at(60)));
+    metrics.line(Uid(1), told(Truth::True, Reason::Synced, at(40)));
+    metrics.line(Uid(1), told(Truth::False, Reason::DriftDetected, at(50)));
+    metrics.forget_line(Uid(2));
+    metrics.line(Uid(3), told(Truth::True, Reason::Synced, at(60)));
     assert_eq!(since(), [("DriftDetected".to_owned(), 50.0)].into());
 }
 
@@ -159,7 +160,7 @@ fn a_workspace_has_one_series_the_one_of_its_reason() {
 async fn who_leads_no_more_tells_of_no_object() {
     let metrics = Metrics::default();
     metrics.lead(true);
-    metrics.line("a/1", told(Truth::False, Reason::RemoteNotFound, at(10)));
+    metrics.line(Uid(1), told(Truth::False, Reason::RemoteNotFound, at(10)));
     metrics.workspace("a/w", Truth::True, Reason::KeyAccepted, Duration::from_mins(1));
     metrics.lead(false);
     assert_eq!(values(&metrics.text(), "sarvam_leader"), [(String::new(), 0.0)].into());
@@ -197,12 +198,12 @@ fn lines_count_by_what_is_asked_and_what_is_so_and_by_doubt() {
     let now = Timestamp::now();
     let (past, future) = (now - Duration::from_mins(1), now + Duration::from_hours(1));
     for (object, wanted, state, doubt_until) in [
-        ("a/1", State::Paused, State::Paused, past),
-        ("a/2", State::Paused, State::Active, future),
-        ("a/3", State::Paused, State::Active, past),
-        ("a/4", State::Active, State::Unknown, future),
+        (1, State::Paused, State::Paused, past),
+        (2, State::Paused, State::Active, future),
+        (3, State::Paused, State::Active, past),
+        (4, State::Active, State::Unknown, future),
     ] {
-        metrics.line(object, Told { wanted, state, doubt_until, ..told(Truth::True, Reason::Synced, now) });
+        metrics.line(Uid(object), Told { wanted, state, doubt_until, ..told(Truth::True, Reason::Synced, now) });
     }
     // The labels in the order of their names: state, wanted.
     let expected = [("Active Paused", 2.0), ("Paused Paused", 1.0), ("Unknown Active", 1.0)];
