@@ -23,7 +23,7 @@ use std::{
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
 use super::{Due, Event, Memory, Mode, Object, Request, Sent, Settings, Source, Told, Uid, Version};
-use crate::core::{
+use crate::{
     config::{Lists, Managed, Shown, Sight},
     line::{Action, Change, State, Trouble},
     rollout::{Failure, Rollout},
