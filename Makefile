@@ -32,10 +32,10 @@ fuzz: cargo ## Read ten million broken answers of the remote, or as many as FUZZ
 
 mutants: cargo ## Change the decisions of src/core in every way that cargo-mutants knows, and see each change caught; FILES names other sources
 	@command -v cargo-mutants >/dev/null || { echo 'cargo-mutants is missing: cargo install --locked cargo-mutants' >&2; exit 1; }
-	cargo mutants $(foreach file,$(or $(FILES),'src/core/**'),--file $(file))
+	cargo mutants --workspace $(foreach file,$(or $(FILES),'src/core/**'),--file $(file))
 
 model: cargo ## Check the protocol in the world where any two of all faults happen: more than ten million unique states, or as far as MODEL_STEPS says
-	MODEL_STEPS="$${MODEL_STEPS:-36000000}" cargo test --locked --lib the_largest_bound -- --nocapture
+	MODEL_STEPS="$${MODEL_STEPS:-36000000}" cargo test --locked -p sarvam-core the_largest_bound -- --nocapture
 
 image: cargo ## Build the image without a container engine: a tar, and its SBOM beside it (tools/image twice shows that it is reproducible)
 	@tools/image

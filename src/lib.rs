@@ -13,7 +13,6 @@ pub mod api;
 pub mod clock;
 pub mod config;
 pub mod controller;
-pub mod core;
 pub mod import;
 pub mod leader;
 pub mod metrics;
@@ -25,3 +24,5 @@ pub mod secret;
 pub mod server;
 pub mod telemetry;
 pub mod traces;
+
+pub use sarvam_core as core;

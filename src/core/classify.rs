@@ -9,9 +9,9 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 
-use crate::core::config::Shown;
-use crate::core::id::Id;
-use crate::core::line::{State, Trouble};
+use crate::config::Shown;
+use crate::id::Id;
+use crate::line::{State, Trouble};
 
 pub use text::legible;
 

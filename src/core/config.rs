@@ -575,6 +575,109 @@ mod tests {
             );
             let replaced = wanted.difference(&shown, Lists::Replace);
             assert!(replaced.surplus.is_empty() && !replaced.changes.is_empty(), "{shown:?}");
+            assert!(!merged.is_empty() && !replaced.is_empty(), "{shown:?}");
+        }
+    }
+
+    /// Each field alone, in two values, and whether it needs a pause.
+    fn each_field() -> [(Field, Managed, Managed, bool); 5] {
+        let none = Managed::default;
+        let text = |text: &str| Some(text.to_owned());
+        let number = |number| Some(connections(&[("a", &[number])]));
+        let from = |start| Some(schedule(start, "21:00", &["Wednesday", "Monday"], "Asia/Kolkata"));
+        [
+            (
+                Field::AppVersion,
+                Managed { app_version: Some(7), ..none() },
+                Managed { app_version: Some(8), ..none() },
+                true,
+            ),
+            (Field::DisplayName, Managed { name: text("a"), ..none() }, Managed { name: text("b"), ..none() }, false),
+            (
+                Field::Description,
+                Managed { description: text("a"), ..none() },
+                Managed { description: text("b"), ..none() },
+                false,
+            ),
+            (
+                Field::Connections,
+                Managed { connections: number("+1"), ..none() },
+                Managed { connections: number("+2"), ..none() },
+                true,
+            ),
+            (
+                Field::Schedule,
+                Managed { schedule: from("09:00"), ..none() },
+                Managed { schedule: from("10:00"), ..none() },
+                false,
+            ),
+        ]
+    }
+
+    /// The line that has been made what is managed.
+    fn shown(managed: Managed) -> Shown {
+        let Managed { app_version, name, description, connections, schedule } = managed;
+        let connections = connections.map(ShownConnections::Full).unwrap_or_default();
+        Shown { app_version, name, description, connections, schedule }
+    }
+
+    #[test]
+    fn each_field_counts_by_itself() {
+        assert!(Managed::default().is_empty() && Fields::default().is_empty());
+        for (field, one, other, needs_pause) in each_field() {
+            let fields: Fields = [field].into_iter().collect();
+            assert_eq!((one.fields(), one.is_empty(), one.only(fields)), (fields, false, one.clone()), "{field:?}");
+            assert_eq!(one.only(Fields::default()), Managed::default(), "{field:?}");
+            assert_eq!((field.needs_pause(), fields.need_pause()), (needs_pause, needs_pause), "{field:?}");
+            assert_eq!((one.contradicts(&one), one.contradicts(&other)), (false, true), "{field:?}");
+            let (before, after) = (shown(one.clone()), shown(other.clone()));
+            assert!(one.difference(&before, Lists::Replace).is_empty(), "{field:?}");
+            assert_eq!(one.difference(&after, Lists::Replace).changes, fields, "{field:?}");
+            assert_eq!((one.sees_no_change(&before, &before), one.sees_no_change(&before, &after)), (true, false));
+            assert!(Managed::default().sees_no_change(&before, &after), "{field:?} isn't managed");
+        }
+    }
+
+    #[test]
+    fn a_difference_is_told_field_by_field() {
+        let whole = |[version, name, description, connections, schedule]: [Managed; 5]| Managed {
+            app_version: version.app_version,
+            name: name.name,
+            description: description.description,
+            connections: connections.connections,
+            schedule: schedule.schedule,
+        };
+        let one = whole(each_field().map(|(_, one, ..)| one));
+        let other = whole(each_field().map(|(_, _, other, _)| other));
+        assert_eq!(
+            one.tell(one.fields(), &shown(other)),
+            "appVersion is 8, and shall be 7; displayName is \"b\", and shall be \"a\"; description is \"b\", and shall be \"a\"; \
+             connections is a (+2), and shall be a (+1); schedule is 10:00 to 21:00 Asia/Kolkata on Mon, Wed, and shall be \
+             09:00 to 21:00 Asia/Kolkata on Mon, Wed"
+        );
+        let row = Shown {
+            connections: ShownConnections::Numbers(vec!["+2".to_owned(), "+3".to_owned()]),
+            ..Shown::default()
+        };
+        let (version, numbers) =
+            ([Field::AppVersion].into_iter().collect(), [Field::Connections].into_iter().collect());
+        assert_eq!(one.tell(version, &row), "appVersion is not set, and shall be 7");
+        assert_eq!(one.tell(numbers, &row), "connections is +2, +3, and shall be a (+1)");
+    }
+
+    #[test]
+    fn connections_agree_as_far_as_both_tell_them() {
+        let full = |list: &[(&str, &[&str])]| ShownConnections::Full(connections(list));
+        let numbers = |list: &[&str]| ShownConnections::Numbers(list.iter().map(|n| (*n).to_owned()).collect());
+        for (one, other, agree) in [
+            (full(&[("a", &["+1"])]), full(&[("a", &["+1"])]), true),
+            (full(&[("a", &["+1"])]), full(&[("b", &["+1"])]), false),
+            (full(&[("a", &["+1"]), ("b", &["+2"])]), numbers(&["+1", "+2"]), true),
+            (full(&[("a", &["+1"])]), numbers(&["+2"]), false),
+            (numbers(&["+1"]), numbers(&["+1"]), true),
+            (numbers(&["+1"]), numbers(&["+2"]), false),
+        ] {
+            assert_eq!((one.agrees_with(&other), other.agrees_with(&one)), (agree, agree), "{one:?} {other:?}");
         }
     }
 

@@ -140,6 +140,18 @@ mod tests {
     }
 
     #[test]
+    fn a_change_prints_as_its_verb_or_its_fields() {
+        let config = Managed { app_version: Some(7), name: Some("a".to_owned()), ..Managed::default() };
+        for (change, words) in [
+            (Change::Status(Action::Pause), "pause"),
+            (Change::Status(Action::Resume), "resume"),
+            (Change::Config(Arc::new(config)), "change appVersion, displayName"),
+        ] {
+            assert_eq!(change.to_string(), words);
+        }
+    }
+
+    #[test]
     fn a_state_prints_as_its_name() {
         assert_eq!(
             [State::Active, State::Paused, State::Unknown].map(|it| it.to_string()),

@@ -79,3 +79,22 @@ pub enum Stage {
     /// The line waits, paused, until an earlier call can't land any more.
     Waiting,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Field;
+
+    #[test]
+    fn a_line_is_paused_for_what_needs_it() {
+        for (strategy, field, pauses) in [
+            (Strategy::PauseFirst, Field::AppVersion, true),
+            (Strategy::PauseFirst, Field::Schedule, false),
+            (Strategy::InPlace, Field::AppVersion, false),
+            (Strategy::InPlace, Field::Schedule, false),
+        ] {
+            let rollout = Rollout { strategy, ..Rollout::default() };
+            assert_eq!(rollout.pauses_for([field].into_iter().collect()), pauses, "{strategy:?} {field:?}");
+        }
+    }
+}

@@ -82,7 +82,7 @@ fn run(args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("text")
 }
 
-/// The names and versions of what the operator needs by these edges, without itself.
+/// The names and versions of what the operator needs by these edges, without our own packages.
 fn tree(edges: &str) -> BTreeSet<(String, String)> {
     let tree = run(&[
         "tree",
@@ -102,7 +102,7 @@ fn tree(edges: &str) -> BTreeSet<(String, String)> {
         let mut words = line.split(' ');
         Some((words.next()?.to_owned(), words.next()?.strip_prefix('v')?.to_owned()))
     };
-    tree.lines().filter_map(package).filter(|(name, _)| name != "sarvam-operator").collect()
+    tree.lines().filter_map(package).filter(|(name, _)| !name.starts_with("sarvam-")).collect()
 }
 
 fn metadata() -> Value {

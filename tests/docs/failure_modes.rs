@@ -8,6 +8,9 @@ use crate::markdown::{prose, read};
 
 const FILE: &str = "docs/failure-modes.md";
 
+/// A package of its own, in the folder of another.
+const CORE: &str = "src/core";
+
 /// How many there are of each kind; one has been put in between.
 const KINDS: [(&str, u32); 6] = [("A1", 12), ("A2", 9), ("A3", 10), ("A4", 20), ("A5", 5), ("A6", 24)];
 const IN_BETWEEN: &str = "A4.10b";
@@ -55,17 +58,22 @@ fn a_test_is_known_by_its_attribute() {
     for no_test in ["is_a_test", "no_such_test"] {
         assert!(!is_a_test("docs", no_test), "{no_test}");
     }
+    let of_core = "the_protocol_holds";
+    assert!(is_a_test("core", of_core) && !is_a_test("lib", of_core));
 }
 
 /// Whether a test binary has a test of this name.
 fn is_a_test(binary: &str, test: &str) -> bool {
     let place = match binary {
         "lib" => "src".to_owned(),
+        "core" => CORE.to_owned(),
         other => format!("tests/{other}"),
     };
     let alone = PathBuf::from(format!("{place}.rs"));
     let sources = if alone.exists() { vec![alone] } else { sources(Path::new(&place)) };
-    sources.iter().any(|source| has_test(&fs::read_to_string(source).unwrap_or_default(), test))
+    let of_another = |source: &Path| binary == "lib" && source.starts_with(CORE);
+    let mut sources = sources.iter().filter(|source| !of_another(source));
+    sources.any(|source| has_test(&fs::read_to_string(source).unwrap_or_default(), test))
 }
 
 /// Whether `#[test]`, or `#[tokio::test…]`, stands above the function, with nothing but attributes and comments in between.

@@ -9,9 +9,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::{LONGEST_PAGE, Page, Remote, Reply, text};
-use crate::core::config::{Connections, Days, Schedule, Shown, ShownConnections, TimeOfDay};
-use crate::core::id::Id;
-use crate::core::line::State;
+use crate::config::{Connections, Days, Schedule, Shown, ShownConnections, TimeOfDay};
+use crate::id::Id;
+use crate::line::State;
 
 /// How much of a list inside a line is kept: more than an object can ask for, so that what is cut never looks as asked.
 const LONGEST_LIST: usize = 1024;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::core::config::{Days, Schedule, ShownConnections, TimeOfDay};
+use crate::config::{Days, Schedule, ShownConnections, TimeOfDay};
 
 const ACTIVE: &str = r#"{"deployment_id":"dep-1","status":"active","name":"Support line","app_id":"agent-1","app_version":7,
 "connection_configs":[{"connection_id":"c-1","phone_numbers":["+912","+911"]},{"connection_id":"c-2","phone_numbers":["+911"]}],

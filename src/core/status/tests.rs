@@ -1,5 +1,5 @@
 use super::*;
-use crate::core::config::Lists;
+use crate::config::Lists;
 
 fn words(verdict: Verdict) -> String {
     let Conditions { ready, reason, progress, message } = verdict.conditions(&Details {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::core::{
+use crate::{
     config::Managed,
     line::{Action, Change},
     time::Time,

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::{Memory, Mode, Object, Seen, Settings, wanted};
-use crate::core::{
+use crate::{
     config::{Difference, Fields, Shown},
     line::{Action, Change, State},
     rollout::{Failure, OnFailure, Stage, Strategy},
