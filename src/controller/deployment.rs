@@ -574,13 +574,16 @@ impl Follower {
                 return Some(Event::Sent(Sent::Withheld(trouble), until));
             }
         };
-        let Err(fault) = answer else {
-            info!(%change, ?why, "sent");
-            self.acted = true;
-            if let (Change::Status(action), Why::Edit | Why::Retry) = (&change, why) {
-                self.carried_out(*action);
+        let fault = match answer {
+            Ok(remote) => {
+                info!(%change, ?why, "sent");
+                self.acted = true;
+                if let (Change::Status(action), Why::Edit | Why::Retry) = (&change, why) {
+                    self.carried_out(*action);
+                }
+                return Some(Event::Sent(Sent::Clean(remote.identity()), None));
             }
-            return Some(Event::Sent(Sent::Clean, None));
+            Err(fault) => fault,
         };
         warn!(%change, ?why, fault = fault.message, landed = ?fault.landed, "the call went wrong");
         if fault.trouble == Trouble::CredentialsRejected {
@@ -654,7 +657,7 @@ impl Follower {
         let (status, _) = self.status(&seen, verdict);
         if status == seen.status {
             self.told(verdict, &status);
-            return Told::Written(seen.version());
+            return Told::Written(seen.version(), seen.identity());
         }
         drop(status);
         let term = Arc::clone(&self.term);
@@ -684,11 +687,11 @@ impl Follower {
                 let named = self.name_event(verdict);
                 self.term.context.events.transition(written.reference(&self.key), before, &conditions, named);
                 info!(reason = %conditions.reason, message = conditions.message, "told");
-                let version = written.version();
+                let (version, identity) = (written.version(), written.identity());
                 self.term.cluster.written(&self.key, &written);
                 self.seen = Some(written);
                 self.told(verdict, &status);
-                Told::Written(version)
+                Told::Written(version, identity)
             }
             Err(kube::Error::Api(status)) if status.code == 409 => Told::Outdated,
             Err(kube::Error::Api(status)) if status.code == 404 => Told::Gone,
@@ -715,7 +718,7 @@ impl Follower {
             reason,
             since,
             wanted: self.memory().object().map_or(State::Unknown, |object| Action::for_paused(object.paused).state()),
-            state: self.remote.as_ref().map_or(State::Unknown, |remote| remote.state),
+            state: self.found().map_or(State::Unknown, |remote| remote.state),
             doubt_until: self.term.context.clock.on_the_wall(self.memory().doubt_until()),
         };
         self.term.context.metrics.line(&self.key.to_string(), told);
@@ -743,33 +746,48 @@ impl Follower {
         })
     }
 
+    /// What the last look showed, if that was the line that the object has adopted.
+    fn found(&self) -> Option<&Remote> {
+        self.remote.as_ref().filter(|_| !self.memory().identity_changed())
+    }
+
     /// The whole status that tells `verdict`.
     fn status(&self, seen: &Seen, verdict: Verdict) -> (DeploymentStatus, Conditions) {
         let differing = self.memory().differing(&self.term.context.protocol);
-        let change = self.remote.as_ref().zip(seen.managed.as_ref().ok()).filter(|_| !differing.is_empty());
+        let found = self.found();
+        let change = found.zip(seen.managed.as_ref().ok()).filter(|_| !differing.is_empty());
         let differences = change.map(|(remote, asked)| asked.tell(differing, &remote.config)).unwrap_or_default();
         let before = conditions::ready(&seen.status.conditions);
+        let adopted = seen.status.remote.as_ref();
+        let other = adopted.zip(self.remote.as_ref().filter(|_| found.is_none()));
+        let identity =
+            other.map(|(adopted, other)| adopted.tell_apart(&remote_status(other, false))).unwrap_or_default();
         let details = Details {
             paused: seen.spec.as_ref().is_ok_and(|spec| spec.paused),
-            seen: self.remote.as_ref().map(|remote| remote.state),
-            updated_by: self.remote.as_ref().and_then(|remote| remote.updated_by.as_deref()),
+            seen: found.map(|remote| remote.state),
+            updated_by: found.and_then(|remote| remote.updated_by.as_deref()),
             differences: &differences,
             fault: &self.fault,
             refusal: &self.refusal,
             obstacle: if matches!(verdict, Verdict::Barred { .. }) { &self.bar } else { &self.obstacle },
+            identity: &identity,
         };
         let mut conditions = verdict.conditions(&details);
-        // Who refused in an earlier term, and why, is told in the status alone.
-        if let (Some(Failure::Refused), true, Some(before)) = (verdict.failure(), self.refusal.is_empty(), before)
+        // What was refused or found in an earlier term is told in the status alone.
+        let is_known = match (verdict, verdict.failure()) {
+            (Verdict::IdentityChanged, _) => !identity.is_empty(),
+            (_, failure) => failure != Some(Failure::Refused) || !self.refusal.is_empty(),
+        };
+        if let (false, Some(before)) = (is_known, before)
             && before.reason == conditions.reason.to_string()
         {
             conditions.message.clone_from(&before.message);
         }
         let generation = seen.generation;
         let manages_connections = seen.managed.as_ref().is_ok_and(|managed| managed.connections.is_some());
-        let known = self.remote.as_ref().map(|remote| remote_status(remote, manages_connections)).or_else(|| {
-            // Not seen in this term yet: what an earlier one wrote stays, but for the state.
-            seen.status.remote.clone().map(|remote| RemoteStatus { state: RemoteState::Unknown, ..remote })
+        let known = found.map(|remote| remote_status(remote, manages_connections).of_line(adopted)).or_else(|| {
+            // Not seen in this term yet, or not any more: what was written stays, but for the state.
+            adopted.cloned().map(|remote| RemoteStatus { state: RemoteState::Unknown, ..remote })
         });
         let remote = known.map(|remote| {
             let state = if verdict.shows_state() { remote.state } else { RemoteState::Unknown };
@@ -869,7 +887,7 @@ const fn lane(change: &Change, why: Why) -> Lane {
 
 /// What the step function needs of an answer.
 fn sight(remote: &Remote) -> Sight {
-    Sight { state: remote.state, config: Arc::clone(&remote.config) }
+    Sight { state: remote.state, config: Arc::clone(&remote.config), identity: remote.identity() }
 }
 
 fn remote_status(remote: &Remote, with_connections: bool) -> RemoteStatus {
@@ -885,6 +903,7 @@ fn remote_status(remote: &Remote, with_connections: bool) -> RemoteStatus {
         connections: config.connections.unwrap_or_default(),
         schedule: config.schedule.map(Box::new),
         channel_direction: remote.channel_direction.clone(),
+        created_at: remote.created_at.map(Timestamp),
         updated_at: remote.updated_at.map(Timestamp),
         updated_by: remote.updated_by.clone(),
     }

@@ -15,10 +15,11 @@ use serde_json::Value;
 
 use super::cluster::Key;
 use crate::{
-    api::{Deployment, DeploymentSpec, DeploymentStatus, conditions},
+    api::{Deployment, DeploymentSpec, DeploymentStatus, RemoteStatus, conditions},
     clock::Clock,
     core::{
         config::Managed,
+        identity::Identity,
         owner::Claimant,
         rollout::Failure,
         status::{Reason, Truth},
@@ -189,6 +190,17 @@ impl Seen {
         Failure::ALL.into_iter().find(is_it).filter(|_| self.status.observed_generation == Some(self.generation))
     }
 
+    /// The line that it adopted, as its status tells it.
+    pub fn identity(&self) -> Identity {
+        self.status.remote.as_ref().map(RemoteStatus::identity).unwrap_or_default()
+    }
+
+    /// Whether its status, of whatever generation, says that the id leads to another line.
+    fn identity_changed(&self) -> bool {
+        let ready = conditions::ready(&self.status.conditions);
+        ready.is_some_and(|ready| ready.reason == Reason::IdentityChanged.to_string())
+    }
+
     /// What the step function needs of it.
     pub fn object(&self, clock: &Clock) -> Object {
         Object {
@@ -210,6 +222,8 @@ impl Seen {
                 .as_ref()
                 .and_then(|it| it.paused_since.as_ref())
                 .map(|time| clock.of_the_wall(time.0)),
+            identity: self.identity(),
+            identity_changed: self.identity_changed(),
         }
     }
 

@@ -25,6 +25,7 @@ use stateright::{Checker, HasDiscoveries, Model, Property};
 use super::{Due, Event, Memory, Mode, Object, Request, Sent, Settings, Source, Told, Uid, Version};
 use crate::core::{
     config::{Lists, Managed, Shown, Sight},
+    identity::Identity,
     line::{Action, Change, State, Trouble},
     rollout::{Failure, Rollout},
     status::{Obstacle, Verdict},
@@ -72,6 +73,8 @@ struct Bounds {
     deletions: u8,
     /// Somebody flips the line on the dashboard.
     flips: u8,
+    /// The line gives way to another one, which is the contrary and has the same id. Without that nothing tells lines apart.
+    swaps: u8,
     /// A process dies; it may start again, with an old view of the object too.
     crashes: u8,
     /// The work on the line panics, and goes on with the memory as it was.
@@ -95,9 +98,9 @@ struct Bounds {
 }
 
 impl Bounds {
-    fn all(&self) -> [(&'static str, u8); 17] {
+    fn all(&self) -> [(&'static str, u8); 18] {
         let Self { edits, configs, refusals, touches, suspends, deletions, .. } = *self;
-        let Self { flips, crashes, panics, freezes, handovers, losses, obstacles, .. } = *self;
+        let Self { flips, swaps, crashes, panics, freezes, handovers, losses, obstacles, .. } = *self;
         let Self { rotations, pages, lags, heirs, .. } = *self;
         [
             ("edits", edits),
@@ -107,6 +110,7 @@ impl Bounds {
             ("suspends", suspends),
             ("deletions", deletions),
             ("flips", flips),
+            ("swaps", swaps),
             ("crashes", crashes),
             ("panics", panics),
             ("freezes", freezes),
@@ -188,6 +192,10 @@ enum Variant {
     PatchInDoubt,
     /// Rule 8: a resume goes out while a PATCH may still land that says otherwise.
     ResumeInDoubt,
+    /// Rule 9: every line that comes in under the id counts as the adopted one.
+    EveryLineAdopted,
+    /// Rule 9: a new leader counts the line as the adopted one until it has looked.
+    AdoptedUntilLooked,
 }
 
 /// The object as the API server stores it.
@@ -202,6 +210,10 @@ struct Stored {
     wants: u8,
     /// The change was given up, says the status of this generation.
     failed: Option<Failure>,
+    /// Which line its status tells; 0 before it has adopted one.
+    adopted: u8,
+    /// Its status says that the id leads to another line.
+    replaced: bool,
     /// Ready=True for this generation, and how often the dashboard had been used when the line was looked at.
     claim: Option<(u8, u8)>,
 }
@@ -251,6 +263,7 @@ struct Write {
     version: u8,
     generation: u8,
     epoch: u8,
+    line: u8,
 }
 
 /// The line at the remote.
@@ -259,6 +272,8 @@ struct Line {
     active: bool,
     /// The version that answers.
     runs: u8,
+    /// Which line it is; 0 where nothing tells.
+    which: u8,
 }
 
 /// The line as somebody is shown it, and how often the dashboard had been used by then.
@@ -313,6 +328,8 @@ struct Replica {
     age: u8,
     /// What the dashboard's count was at the last look.
     epoch: u8,
+    /// Which line the last look for this object showed; 0 before that.
+    saw: u8,
     /// It paused the line itself, for a change, and remembers.
     paused_it: bool,
     /// A leader's watch: what it has not delivered yet.
@@ -353,6 +370,8 @@ struct World {
     exposed: bool,
     /// A call was made because of a row, without a look.
     rushed: bool,
+    /// A call was made although another line than the adopted one was seen, or told of.
+    mistaken: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -367,6 +386,7 @@ enum Move {
         paused: bool,
     },
     Flip,
+    Swap,
     Obstruct(bool),
     Rotate(bool),
     Crash(u8),
@@ -497,6 +517,8 @@ impl Check {
             (Variant::HeirPassedOver, Event::Noticed(object, _)) if object.version <= memory.newest => {
                 *event = Event::Woken;
             }
+            (Variant::EveryLineAdopted, _) => memory.believe_in_the_line(),
+            (Variant::AdoptedUntilLooked, _) if memory.seen.is_none() => memory.believe_in_the_line(),
             (Variant::ReadyAtOnce, Event::Looked { .. }) => memory.doubts = super::Doubts::default(),
             (Variant::PatchInDoubt, Event::Looked { .. }) => memory.doubts.resume = Time(0),
             (Variant::ResumeInDoubt, Event::Looked { .. }) => {
@@ -530,13 +552,13 @@ impl Check {
         };
         memory.take_in(&self.settings, NOW, event);
         let goes_on = match (self.variant, patched) {
-            (Variant::PatchTrusted | Variant::ResumeBeforeLook, Some((version, Sent::Clean)))
+            (Variant::PatchTrusted | Variant::ResumeBeforeLook, Some((version, Sent::Clean(_))))
             | (Variant::ResumeBeforeLook, Some((version, Sent::Unclear(_)))) => version,
             _ => None,
         };
         if let Some(version) = goes_on {
             let config = shown(u8::try_from(version).unwrap());
-            let answer = Ok(Sight { state: State::Paused, config });
+            let answer = Ok(Sight { state: State::Paused, config, identity: Identity::default() });
             memory.take_in(&self.settings, NOW, Event::Looked { began: NOW, answer });
         }
         if self.variant == Variant::LookBeforeEdit {
@@ -546,6 +568,7 @@ impl Check {
         let is_edit = memory.due == Due::Edit;
         let mut request = memory.decide(&self.settings, NOW);
         world.rushed |= rowed && !is_edit && matches!(request, Request::Send { .. });
+        world.mistaken |= matches!(request, Request::Send { .. }) && world.replicas[r].is_mistaken(&memory);
         if let Some(object) = noticed {
             world.dawdled |=
                 world.leads(replica) && must_go_out(&known, &object) && !matches!(request, Request::Send { .. });
@@ -612,7 +635,7 @@ impl Check {
     fn notice(&self, world: &mut World, replica: u8, note: Note) {
         let event = match note {
             Note::Applied(stored) => {
-                world.replicas[usize::from(replica)].follows = stored.uid;
+                world.replicas[usize::from(replica)].follow(stored.uid);
                 Event::Noticed(stored.seen(), Source::Watch)
             }
             Note::Deleted(uid) => Event::Deleted(Uid(u128::from(uid))),
@@ -679,6 +702,9 @@ impl Check {
     fn is_right(&self, world: &World) -> bool {
         world.object.is_none_or(|object| {
             let claimed = object.claim.is_some_and(|(generation, _)| generation == object.generation);
+            if world.has_another_line(&object) {
+                return object.replaced && !claimed;
+            }
             let right = object.paused != world.line.active;
             let failed = object.failed.is_some() && self.bounds.refusals > 0;
             object.suspend || right && (claimed && world.runs_as_asked(&object) || failed)
@@ -715,6 +741,7 @@ fn must_go_out(known: &Memory, object: &Object) -> bool {
         && object.mode == Mode::Correct
         && known.gone != Some(object.uid)
         && object.version > known.newest
+        && !object.is_changed_by(known.identity)
         && known.object.as_ref().is_some_and(|o| o.uid == object.uid && o.generation != object.generation)
         && !waits
         && (differs || in_doubt)
@@ -736,13 +763,26 @@ fn shown(version: u8) -> Arc<Shown> {
     Arc::clone(&CONFIGS[usize::from(version)])
 }
 
+/// What tells this line from others; 0 is told nothing.
+fn identity(which: u8) -> Identity {
+    Identity::new(None, (which > 0).then(|| jiff::Timestamp::constant(i64::from(which), 0)))
+}
+
 impl Line {
     fn sight(self) -> Sight {
-        Sight { state: if self.active { State::Active } else { State::Paused }, config: shown(self.runs) }
+        let state = if self.active { State::Active } else { State::Paused };
+        Sight { state, config: shown(self.runs), identity: identity(self.which) }
     }
 }
 
 impl Stored {
+    /// As somebody has just made it, with a version to come.
+    fn new(uid: u8, paused: bool, wants: u8) -> Self {
+        let (suspend, failed, claim) = (false, None, None);
+        let (version, generation, adopted, replaced) = (0, 1, 0, false);
+        Self { uid, version, generation, paused, suspend, wants, failed, adopted, replaced, claim }
+    }
+
     fn seen(&self) -> Object {
         Object {
             uid: Uid(u128::from(self.uid)),
@@ -757,7 +797,16 @@ impl Stored {
             down_since: None,
             claims: self.claim.is_some_and(|(generation, _)| generation == self.generation),
             edited: self.claim.is_some_and(|(generation, _)| generation != self.generation),
+            identity: identity(self.adopted),
+            identity_changed: self.replaced,
         }
+    }
+}
+
+impl Memory {
+    /// What a variant makes of the line, whatever was shown.
+    fn believe_in_the_line(&mut self) {
+        self.identity = self.object.as_ref().map_or(self.identity, |object| object.identity);
     }
 }
 
@@ -771,6 +820,7 @@ impl Replica {
             pending: Pending::Idle(Time::NEVER),
             age: 0,
             epoch: 0,
+            saw: 0,
             paused_it: false,
             queue: VecDeque::new(),
             follows: 0,
@@ -788,12 +838,27 @@ impl Replica {
         if is_row {
             self.rowed |= before != after;
             let shown = self.page.take().and_then(|page| page.row.flatten());
-            if let Some((_, epoch)) = shown.filter(|_| before.looked() != after.looked()) {
-                self.epoch = epoch;
+            if let Some((line, epoch)) = shown.filter(|_| before.looked() != after.looked()) {
+                (self.saw, self.epoch) = (line.which, epoch);
             }
         }
         self.rowed &= !is_look;
         self.rowed
+    }
+
+    /// Works for this object from now on.
+    fn follow(&mut self, uid: u8) {
+        if self.follows != uid {
+            (self.follows, self.saw) = (uid, 0);
+        }
+    }
+
+    /// Whether a call would be made although the last look, or before it the status, tells of another line.
+    fn is_mistaken(&self, memory: &Memory) -> bool {
+        memory.object.as_ref().is_some_and(|object| match self.saw {
+            0 => object.identity_changed,
+            saw => object.identity.differs_from(identity(saw)),
+        })
     }
 
     /// Dies, or ends its term: forgets all but what the watch brings.
@@ -803,6 +868,7 @@ impl Replica {
         self.pending = Pending::Idle(Time::NEVER);
         self.age = 0;
         self.epoch = 0;
+        self.saw = 0;
         self.paused_it = false;
         self.queue.clear();
         self.follows = 0;
@@ -816,8 +882,7 @@ impl World {
         // With a configuration the line is live, and a change of it is what is looked at.
         let wants = u8::from(bounds.configs > 0);
         let paused = wants == 0;
-        let stored =
-            Stored { uid: 1, version: 1, generation: 1, paused, suspend: false, wants, failed: None, claim: None };
+        let stored = Stored { version: 1, ..Stored::new(1, paused, wants) };
         let heir = Stored { uid: HEIR, version: 2, paused: !paused, ..stored };
         Self {
             left: bounds,
@@ -825,7 +890,7 @@ impl World {
             before: None,
             heir: (bounds.heirs > 0).then_some(heir),
             uids: 1,
-            line: Line { active: true, runs: 1 },
+            line: Line { active: true, runs: 1, which: u8::from(bounds.swaps > 0) },
             epoch: 0,
             past: Vec::new(),
             calls: Vec::new(),
@@ -839,6 +904,7 @@ impl World {
             dawdled: false,
             exposed: false,
             rushed: false,
+            mistaken: false,
         }
     }
 
@@ -851,10 +917,15 @@ impl World {
         object.wants == 0 || object.wants == self.line.runs
     }
 
+    /// Whether the id leads to another line than the object has adopted.
+    fn has_another_line(&self, object: &Stored) -> bool {
+        object.adopted > 0 && object.adopted != self.line.which
+    }
+
     /// The status claims what is not so, and nobody outside has touched the line since it was looked at.
     fn lies(&self) -> bool {
         self.object.is_some_and(|object| {
-            (object.paused == self.line.active || !self.runs_as_asked(&object))
+            (object.paused == self.line.active || !self.runs_as_asked(&object) || self.has_another_line(&object))
                 && object
                     .claim
                     .is_some_and(|(generation, epoch)| generation == object.generation && epoch == self.epoch)
@@ -903,6 +974,7 @@ impl World {
             version: u8::try_from(object.version.0).unwrap(),
             generation: u8::try_from(object.generation).unwrap(),
             epoch: replica.epoch,
+            line: replica.saw,
         });
     }
 
@@ -936,8 +1008,8 @@ impl World {
             }));
             match replica.pending {
                 Pending::Reading(Some(Some(stored))) => versions.push(stored.version),
-                Pending::Telling(_, Some(Told::Written(version)))
-                | Pending::Sending { beside: Some((_, Some(Told::Written(version)))), .. } => {
+                Pending::Telling(_, Some(Told::Written(version, _)))
+                | Pending::Sending { beside: Some((_, Some(Told::Written(version, _)))), .. } => {
                     versions.push(u8::try_from(version.0).unwrap());
                 }
                 _ => {}
@@ -976,8 +1048,8 @@ impl World {
             }
             match &mut replica.pending {
                 Pending::Reading(Some(Some(stored))) => rank(&mut stored.version),
-                Pending::Telling(_, Some(Told::Written(version)))
-                | Pending::Sending { beside: Some((_, Some(Told::Written(version)))), .. } => rank64(version),
+                Pending::Telling(_, Some(Told::Written(version, _)))
+                | Pending::Sending { beside: Some((_, Some(Told::Written(version, _)))), .. } => rank64(version),
                 _ => {}
             }
             replica.canonical_times();
@@ -1239,6 +1311,7 @@ impl Model for Check {
             moves.extend([true, false].map(|paused| Move::Create { paused }));
         }
         moves.extend((left.flips > 0).then_some(Move::Flip));
+        moves.extend((left.swaps > 0).then_some(Move::Swap));
         if world.obstacle {
             moves.push(Move::Obstruct(false));
         } else if left.obstacles > 0 {
@@ -1294,16 +1367,21 @@ impl Model for Check {
                 world.uids += 1;
                 let version =
                     if self.restored { last.before.map_or(1, |old| old.version) } else { world.next_version() };
-                let (generation, wants) = (1, u8::from(self.bounds.configs > 0));
-                let (suspend, failed, claim) = (false, None, None);
-                let stored = Stored { uid: world.uids, version, generation, paused, suspend, wants, failed, claim };
-                world.store(Some(stored));
+                let wants = u8::from(self.bounds.configs > 0);
+                world.store(Some(Stored { version, ..Stored::new(world.uids, paused, wants) }));
             }
             Move::Flip => {
                 world.left.flips -= 1;
                 world.change_line(|line, epoch| {
                     *epoch += 1;
                     line.active = !line.active;
+                });
+            }
+            Move::Swap => {
+                world.left.swaps -= 1;
+                world.change_line(|line, epoch| {
+                    *epoch += 1;
+                    (line.active, line.which) = (!line.active, 3 - line.which);
                 });
             }
             Move::Rotate(old_key) => {
@@ -1413,18 +1491,19 @@ impl Model for Check {
             }
             Move::Return(id) => match world.replicas[usize::from(id)].pending {
                 Pending::Reading(Some(object)) => {
-                    let follows = &mut world.replicas[usize::from(id)].follows;
+                    let replica = &mut world.replicas[usize::from(id)];
                     let event = match object {
-                        None => Event::Missing(Uid(u128::from(*follows))),
+                        None => Event::Missing(Uid(u128::from(replica.follows))),
                         Some(stored) => {
-                            *follows = stored.uid;
+                            replica.follow(stored.uid);
                             Event::Read(stored.seen())
                         }
                     };
                     self.drive(&mut world, id, event);
                 }
                 Pending::Looking { began, served: Some((line, epoch)) } => {
-                    world.replicas[usize::from(id)].epoch = epoch;
+                    let replica = &mut world.replicas[usize::from(id)];
+                    (replica.saw, replica.epoch) = (line.which, epoch);
                     self.drive(&mut world, id, Event::Looked { began, answer: Ok(line.sight()) });
                 }
                 _ => return None,
@@ -1489,7 +1568,7 @@ impl Model for Check {
             Move::Answer(i) => {
                 let call = world.calls[i];
                 world.end_call(i, call.life.min(SETTLING), true);
-                world.sent(call.owner, Sent::Clean);
+                world.sent(call.owner, Sent::Clean(identity(world.line.which)));
                 self.settle(&mut world, call.owner?);
             }
             Move::Refuse(i) => {
@@ -1518,14 +1597,17 @@ impl Model for Check {
                     Some(mut stored) => {
                         let claim = write.verdict.claims().then_some((write.generation, write.epoch));
                         let failed = write.verdict.failure();
+                        let replaced = write.verdict == Verdict::IdentityChanged;
+                        let adopted = if stored.adopted > 0 { stored.adopted } else { write.line };
                         // What stands already is not written again: the controller compares.
-                        if stored.claim.map(|claim| claim.0) != claim.map(|claim| claim.0) || stored.failed != failed {
-                            stored.claim = claim;
-                            stored.failed = failed;
+                        let stands =
+                            (stored.claim.map(|claim| claim.0), stored.failed, stored.replaced, stored.adopted);
+                        if stands != (claim.map(|claim| claim.0), failed, replaced, adopted) {
+                            stored = Stored { claim, failed, replaced, adopted, ..stored };
                             stored.version = world.next_version();
                             world.store(Some(stored));
                         }
-                        Told::Written(Version(u64::from(stored.version)))
+                        Told::Written(Version(u64::from(stored.version)), identity(stored.adopted))
                     }
                 };
                 world.told(write.owner, if heard { told } else { Told::Failed });
@@ -1549,6 +1631,7 @@ impl Model for Check {
             Property::always(DAWDLES, |_, world: &World| !world.dawdled),
             Property::always(EXPOSES, |_, world: &World| !world.exposed),
             Property::always(RUSHES, |_, world: &World| !world.rushed),
+            Property::always(ERRS, |_, world: &World| !world.mistaken),
             Property::always(STRAYS, |check: &Check, world: &World| !check.follows(world) || check.converges(world)),
         ]
     }
@@ -1620,6 +1703,7 @@ const NONE: Bounds = Bounds {
     suspends: 0,
     deletions: 0,
     flips: 0,
+    swaps: 0,
     crashes: 0,
     panics: 0,
     freezes: 0,
@@ -1636,6 +1720,7 @@ const LIES: &str = "the status never lies";
 const DAWDLES: &str = "an edit goes out at once";
 const EXPOSES: &str = "nobody reaches a line that is being changed";
 const RUSHES: &str = "no call is made because of a row";
+const ERRS: &str = "no call is made for another line";
 const STRAYS: &str = "without faults it becomes right and stays so";
 
 #[test]
@@ -1665,6 +1750,9 @@ fn the_protocol_holds() {
         Bounds { edits: 1, losses: 1, rotations: 1, ..NONE },
         Bounds { configs: 1, edits: 1, rotations: 1, ..NONE },
         Bounds { edits: 1, losses: 1, deletions: 1, heirs: 1, ..NONE },
+        Bounds { edits: 1, losses: 1, swaps: 1, ..NONE },
+        Bounds { edits: 1, crashes: 1, swaps: 2, ..NONE },
+        Bounds { deletions: 1, pages: 1, swaps: 1, ..NONE },
     ] {
         assert_eq!(broken(Check::new(Variant::Real, bounds)), []);
     }
@@ -1687,6 +1775,7 @@ fn the_largest_bound() {
         suspends: 2,
         deletions: 2,
         flips: 2,
+        swaps: 2,
         crashes: 2,
         panics: 2,
         freezes: 2,
@@ -1722,7 +1811,7 @@ fn no_rule_can_be_left_out() {
 }
 
 /// Each variant by its rule, the world in which it is caught, and the property that it breaks.
-const VARIANTS: [(Variant, Bounds, &str); 26] = [
+const VARIANTS: [(Variant, Bounds, &str); 28] = [
     (Variant::LookBeforeEdit, Bounds { edits: 1, ..NONE }, DAWDLES),
     (Variant::DoubtsOfObject, Bounds { edits: 1, losses: 1, deletions: 1, ..NONE }, LIES),
     (Variant::DoubtTooShort, Bounds { edits: 2, losses: 1, ..NONE }, LIES),
@@ -1749,4 +1838,6 @@ const VARIANTS: [(Variant, Bounds, &str); 26] = [
     (Variant::ResumeBeforeLook, Bounds { configs: 1, losses: 1, ..NONE }, EXPOSES),
     (Variant::PatchInDoubt, Bounds { configs: 1, losses: 1, ..NONE }, EXPOSES),
     (Variant::ResumeInDoubt, Bounds { configs: 2, losses: 1, ..NONE }, EXPOSES),
+    (Variant::EveryLineAdopted, Bounds { edits: 1, swaps: 1, ..NONE }, ERRS),
+    (Variant::AdoptedUntilLooked, Bounds { edits: 1, handovers: 1, swaps: 1, ..NONE }, ERRS),
 ];
