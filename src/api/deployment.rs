@@ -397,4 +397,34 @@ mod tests {
         let json = serde_json::to_string(&fitted).unwrap();
         assert_eq!(serde_json::from_str::<RemoteStatus>(&json).unwrap(), fitted);
     }
+
+    #[test]
+    fn what_tells_lines_apart_is_told_and_kept() {
+        let remote = |app_id: &str, created_at: &str| {
+            let json = serde_json::json!({"state": "Active", "appID": app_id, "createdAt": created_at});
+            let told = json.as_object().unwrap().clone().into_iter().filter(|(_, value)| value != "").collect();
+            serde_json::from_value::<RemoteStatus>(serde_json::Value::Object(told)).unwrap()
+        };
+        let [then, later] = ["2026-11-25T10:00:00Z", "2026-11-25T10:00:01Z"];
+        let adopted = remote("a", then);
+        for (app_id, created_at, words, kept) in [
+            ("a", then, "", ("a", then)),
+            ("b", then, r#"appID was "a", and is "b""#, ("b", then)),
+            (
+                "b",
+                later,
+                r#"appID was "a", and is "b"; createdAt was 2026-11-25T10:00:00Z, and is 2026-11-25T10:00:01Z"#,
+                ("b", later),
+            ),
+            ("", later, "createdAt was 2026-11-25T10:00:00Z, and is 2026-11-25T10:00:01Z", ("a", later)),
+            ("a", "", "", ("a", then)),
+            ("", "", "", ("a", then)),
+        ] {
+            let shown = remote(app_id, created_at);
+            assert_eq!(adopted.tell_apart(&shown), words);
+            assert_eq!(adopted.identity().differs_from(shown.identity()), !words.is_empty(), "{words}");
+            assert_eq!(shown.of_line(Some(&adopted)), remote(kept.0, kept.1));
+            assert_eq!(remote(app_id, created_at).of_line(None), remote(app_id, created_at));
+        }
+    }
 }

@@ -458,6 +458,8 @@ struct Check {
     restored: bool,
     /// The line is paused at first, and shall answer.
     paused_at_first: bool,
+    /// Another line has come in before, and a leader before has told so.
+    replaced_at_first: bool,
     /// One state in so many is also followed to its end without faults.
     follow_every: u64,
 }
@@ -490,6 +492,7 @@ impl Check {
             early_answers: true,
             restored: variant == Variant::NoUidGuard,
             paused_at_first: variant == Variant::PatchInDoubt,
+            replaced_at_first: variant == Variant::AdoptedUntilLooked,
             follow_every: 16,
         }
     }
@@ -1173,6 +1176,10 @@ impl Model for Check {
     fn init_states(&self) -> Vec<World> {
         let mut world = World::new(self.bounds);
         world.line.active &= !self.paused_at_first;
+        if self.replaced_at_first {
+            world.led = true;
+            world.object = world.object.map(|object| Stored { adopted: 2, replaced: true, ..object });
+        }
         vec![world]
     }
 
@@ -1761,6 +1768,9 @@ fn the_protocol_holds() {
     let bounds = Bounds { configs: 1, losses: 1, ..NONE };
     let paused = Check { paused_at_first: true, ..Check::new(Variant::Real, bounds) };
     assert_eq!(broken(paused), []);
+    let bounds = Bounds { edits: 1, losses: 1, swaps: 1, ..NONE };
+    let replaced = Check { replaced_at_first: true, ..Check::new(Variant::Real, bounds) };
+    assert_eq!(broken(replaced), []);
 }
 
 /// Any two of all that may happen, in one world.
@@ -1838,6 +1848,6 @@ const VARIANTS: [(Variant, Bounds, &str); 28] = [
     (Variant::ResumeBeforeLook, Bounds { configs: 1, losses: 1, ..NONE }, EXPOSES),
     (Variant::PatchInDoubt, Bounds { configs: 1, losses: 1, ..NONE }, EXPOSES),
     (Variant::ResumeInDoubt, Bounds { configs: 2, losses: 1, ..NONE }, EXPOSES),
-    (Variant::EveryLineAdopted, Bounds { edits: 1, swaps: 1, ..NONE }, ERRS),
-    (Variant::AdoptedUntilLooked, Bounds { edits: 1, handovers: 1, swaps: 1, ..NONE }, ERRS),
+    (Variant::EveryLineAdopted, Bounds { edits: 1, swaps: 1, ..NONE }, LIES),
+    (Variant::AdoptedUntilLooked, Bounds { edits: 1, swaps: 1, ..NONE }, ERRS),
 ];
