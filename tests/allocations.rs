@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use sarvam_operator::core::{
     classify::{Reply, page},
     config::{Lists, Managed, Shown, Sight},
+    identity::Identity,
     line::{Action, Change, State},
     rollout::Rollout,
     status::Verdict,
@@ -52,6 +53,8 @@ fn an_edit_through_the_step_function_allocates_nothing() {
         edited: false,
         failed: None,
         down_since: None,
+        identity: Identity::default(),
+        identity_changed: false,
     };
     let mut memory = Memory::first();
     let mut tell = |event| {
@@ -60,9 +63,9 @@ fn an_edit_through_the_step_function_allocates_nothing() {
         request
     };
     tell(Event::Noticed(object(1, 1, false), Source::List));
-    let sight = Sight { state: State::Active, config: Arc::new(Shown::default()) };
+    let sight = Sight { state: State::Active, config: Arc::new(Shown::default()), identity: Identity::default() };
     tell(Event::Looked { began: Time(1000), answer: Ok(sight) });
-    tell(Event::Told(Verdict::Synced, Told::Written(Version(2))));
+    tell(Event::Told(Verdict::Synced, Told::Written(Version(2), Identity::default())));
     let mut request = None;
     let mut edit = Some(Event::Noticed(object(3, 2, true), Source::Watch));
     let measured = measure(|| request = edit.take().map(&mut tell));

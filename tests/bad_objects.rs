@@ -520,6 +520,7 @@ async fn a_status_is_taken_whatever_the_remote_says() {
             connections: (0..50).map(many_numbers).collect(),
             schedule: None,
             channel_direction: long(),
+            created_at: Some(Time(time.parse().expect("a time"))),
             updated_at: Some(Time(time.parse().expect("a time"))),
             updated_by: long(),
         };

@@ -2,6 +2,8 @@
 
 #![allow(clippy::doc_markdown, reason = "these comments are what kubectl explain shows, where backticks would show")]
 
+use std::fmt::Display;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
@@ -14,6 +16,7 @@ use super::line_config::{
 use super::{conditions, schema};
 use crate::core::{
     config::{Fields, Managed, Shown},
+    identity::Identity,
     line,
     rollout::Rollout,
     step::Mode,
@@ -238,7 +241,8 @@ pub struct RemoteStatus {
     #[schemars(length(max = SHOWN_TEXT_MAX))]
     pub description: Option<String>,
 
-    /// The agent that answers.
+    /// The agent that answers. With createdAt it tells which line this object has adopted; both stay as they are when the id leads to
+    /// another line later.
     #[serde(default, rename = "appID", skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = SHOWN_TEXT_MAX))]
     pub app_id: Option<String>,
@@ -271,6 +275,10 @@ pub struct RemoteStatus {
     #[schemars(length(max = SHOWN_TEXT_MAX))]
     pub channel_direction: Option<String>,
 
+    /// When the line was made, by the remote's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Time>,
+
     /// When the line was last changed, by the remote's clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub updated_at: Option<Time>,
@@ -283,10 +291,11 @@ pub struct RemoteStatus {
 
 impl RemoteStatus {
     /// The same, cut to what the schema allows, so that nothing a remote says gets a status write refused.
-    /// Its time loses what JSON would lose, so that a status equals what is read back; a time before 1970 is none.
+    /// Its times lose what JSON would lose, so that a status equals what is read back; a time before 1970 is none.
     #[must_use]
     pub fn fitted(self) -> Self {
         let cut = |text: String| line_config::cut(&text);
+        let second = |Time(time): Time| (time >= Timestamp::UNIX_EPOCH).then(|| conditions::to_the_second(time));
         Self {
             state: self.state,
             name: self.name.map(cut),
@@ -297,12 +306,37 @@ impl RemoteStatus {
             connections: line_config::list(&line_config::connections(&self.connections)),
             schedule: self.schedule,
             channel_direction: self.channel_direction.map(cut),
-            updated_at: self
-                .updated_at
-                .filter(|Time(time)| *time >= Timestamp::UNIX_EPOCH)
-                .map(|Time(time)| conditions::to_the_second(time)),
+            created_at: self.created_at.and_then(second),
+            updated_at: self.updated_at.and_then(second),
             updated_by: self.updated_by.map(cut),
         }
+    }
+
+    /// Which line it is about.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        Identity::new(self.app_id.as_deref(), self.created_at.as_ref().map(|time| time.0))
+    }
+
+    /// The same, about the line that was adopted before: what this look doesn't tell of which line that is, stays.
+    #[must_use]
+    pub fn of_line(mut self, adopted: Option<&Self>) -> Self {
+        self.app_id = self.app_id.or_else(|| adopted?.app_id.clone());
+        self.created_at = self.created_at.or_else(|| adopted?.created_at.clone());
+        self
+    }
+
+    /// By what another line differs from this one, in words.
+    #[must_use]
+    pub fn tell_apart(&self, other: &Self) -> String {
+        fn tell<T: PartialEq + Display>(name: &str, was: Option<T>, is: Option<T>) -> Option<String> {
+            let (was, is) = was.zip(is).filter(|(was, is)| was != is)?;
+            Some(format!("{name} was {was}, and is {is}"))
+        }
+        let quoted = |it: &Self| it.app_id.as_ref().map(|app_id| format!("{app_id:?}"));
+        let time = |it: &Self| it.created_at.as_ref().map(|time| time.0);
+        let differences = [tell("appID", quoted(self), quoted(other)), tell("createdAt", time(self), time(other))];
+        differences.into_iter().flatten().collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -351,6 +385,7 @@ mod tests {
             connections: (0..11).map(many_numbers).collect(),
             schedule: None,
             channel_direction: long.clone(),
+            created_at: Some(Time("2026-11-22T10:00:00.987654Z".parse().unwrap())),
             updated_at: Some(Time("2026-11-23T10:00:00.987654Z".parse().unwrap())),
             updated_by: long,
         };
@@ -361,5 +396,35 @@ mod tests {
         assert_eq!(numbers, [NUMBERS_MAX; CONNECTIONS_MAX]);
         let json = serde_json::to_string(&fitted).unwrap();
         assert_eq!(serde_json::from_str::<RemoteStatus>(&json).unwrap(), fitted);
+    }
+
+    #[test]
+    fn what_tells_lines_apart_is_told_and_kept() {
+        let remote = |app_id: &str, created_at: &str| {
+            let json = serde_json::json!({"state": "Active", "appID": app_id, "createdAt": created_at});
+            let told = json.as_object().unwrap().clone().into_iter().filter(|(_, value)| value != "").collect();
+            serde_json::from_value::<RemoteStatus>(serde_json::Value::Object(told)).unwrap()
+        };
+        let [then, later] = ["2026-11-25T10:00:00Z", "2026-11-25T10:00:01Z"];
+        let adopted = remote("a", then);
+        for (app_id, created_at, words, kept) in [
+            ("a", then, "", ("a", then)),
+            ("b", then, r#"appID was "a", and is "b""#, ("b", then)),
+            (
+                "b",
+                later,
+                r#"appID was "a", and is "b"; createdAt was 2026-11-25T10:00:00Z, and is 2026-11-25T10:00:01Z"#,
+                ("b", later),
+            ),
+            ("", later, "createdAt was 2026-11-25T10:00:00Z, and is 2026-11-25T10:00:01Z", ("a", later)),
+            ("a", "", "", ("a", then)),
+            ("", "", "", ("a", then)),
+        ] {
+            let shown = remote(app_id, created_at);
+            assert_eq!(adopted.tell_apart(&shown), words);
+            assert_eq!(adopted.identity().differs_from(shown.identity()), !words.is_empty(), "{words}");
+            assert_eq!(shown.of_line(Some(&adopted)), remote(kept.0, kept.1));
+            assert_eq!(remote(app_id, created_at).of_line(None), remote(app_id, created_at));
+        }
     }
 }

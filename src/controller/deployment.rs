@@ -280,7 +280,8 @@ impl Follower {
     }
 
     /// Tells the mailbox what the line is like at rest, or that every row needs a thought. Of a line that is as asked, what only
-    /// words are made of is not kept: there are very many, and the next look, or the object itself, has it again.
+    /// words are made of is not kept: there are very many, and the next look, or the object itself, has it again. But where the
+    /// look doesn't tell all of which line that is, only the object has it, and it would be read for each look.
     fn settle(&mut self) {
         if !self.memory().rests() {
             self.mailbox.settle(None);
@@ -288,7 +289,10 @@ impl Follower {
         }
         let Some(remote) = &self.remote else { return };
         self.mailbox.settle(Some(remote));
-        if let Some((Verdict::Synced, fingerprint)) = self.told {
+        let adopted = self.memory().object().map(|object| object.identity).unwrap_or_default();
+        if let Some((Verdict::Synced, fingerprint)) = self.told
+            && remote.identity().tells(adopted)
+        {
             self.status = Status::Ready(fingerprint);
             self.remote = None;
             self.words = None;
@@ -600,13 +604,16 @@ impl Follower {
                 return Some(Event::Sent(Sent::Withheld(trouble), until));
             }
         };
-        let Err(fault) = answer else {
-            info!(%change, ?why, "sent");
-            self.acted = true;
-            if let (Change::Status(action), Why::Edit | Why::Retry) = (&change, why) {
-                self.carried_out(*action);
+        let fault = match answer {
+            Ok(remote) => {
+                info!(%change, ?why, "sent");
+                self.acted = true;
+                if let (Change::Status(action), Why::Edit | Why::Retry) = (&change, why) {
+                    self.carried_out(*action);
+                }
+                return Some(Event::Sent(Sent::Clean(remote.identity()), None));
             }
-            return Some(Event::Sent(Sent::Clean, None));
+            Err(fault) => fault,
         };
         warn!(%change, ?why, fault = fault.message, landed = ?fault.landed, "the call went wrong");
         if fault.trouble == Trouble::CredentialsRejected {
@@ -691,7 +698,7 @@ impl Follower {
         let (status, _) = self.status(&seen, verdict);
         if self.status.says(&status) {
             self.told(verdict, &status);
-            return Told::Written(seen.version());
+            return Told::Written(seen.version(), seen.identity());
         }
         drop(status);
         if self.status.whole().is_none() {
@@ -734,11 +741,11 @@ impl Follower {
                 let named = self.name_event(verdict);
                 self.term.context.events.transition(written.reference(&self.key), before, &conditions, named);
                 info!(reason = %conditions.reason, message = conditions.message, "told");
-                let version = written.version();
+                let (version, identity) = (written.version(), written.identity());
                 self.term.cluster.written(&self.key, &written);
                 self.seen = Some(written);
                 self.told(verdict, &status);
-                Told::Written(version)
+                Told::Written(version, identity)
             }
             Err(kube::Error::Api(status)) if status.code == 409 => Told::Outdated,
             Err(kube::Error::Api(status)) if status.code == 404 => Told::Gone,
@@ -766,7 +773,7 @@ impl Follower {
             reason,
             since,
             wanted: self.memory().object().map_or(State::Unknown, |object| Action::for_paused(object.paused).state()),
-            state: self.memory().sight().map_or(State::Unknown, |sight| sight.state),
+            state: self.found().map_or(State::Unknown, |sight| sight.state),
             doubt_until: self.term.context.clock.on_the_wall(self.memory().doubt_until()),
         };
         if let Some(seen) = &self.seen {
@@ -796,20 +803,31 @@ impl Follower {
         })
     }
 
+    /// What the last look showed, if that was the line that the object has adopted.
+    fn found(&self) -> Option<Sight> {
+        self.memory().sight().filter(|_| !self.memory().identity_changed())
+    }
+
     /// The whole status that tells `verdict`.
     fn status(&self, seen: &Seen, verdict: Verdict) -> (DeploymentStatus, Conditions) {
-        let (stands, sight) = (self.status.whole(), self.memory().sight());
+        let (stands, sight) = (self.status.whole(), self.found());
+        let is_another = self.memory().identity_changed();
+        let remote = self.remote.as_deref().filter(|_| !is_another);
         let differing = self.memory().differing(&self.term.context.protocol);
         let change = sight.as_ref().zip(seen.managed.as_ref().ok()).filter(|_| !differing.is_empty());
         let differences = change.map(|(sight, asked)| asked.tell(differing, &sight.config)).unwrap_or_default();
         let stood: &[_] = stands.map_or(&[], |status| &status.conditions);
         let before = conditions::ready(stood);
+        let adopted = stands.and_then(|status| status.remote.as_ref());
+        let other = adopted.zip(self.remote.as_deref().filter(|_| is_another));
+        let identity =
+            other.map(|(adopted, other)| adopted.tell_apart(&remote_status(other, false))).unwrap_or_default();
         let words = self.words.as_deref();
         let word = |of: fn(&Words) -> &String| words.map_or("", |words| of(words));
         let details = Details {
             paused: seen.spec.as_ref().is_ok_and(|spec| spec.paused),
             seen: sight.as_ref().map(|sight| sight.state),
-            updated_by: self.remote.as_ref().and_then(|remote| remote.updated_by.as_deref()),
+            updated_by: remote.and_then(|remote| remote.updated_by.as_deref()),
             differences: &differences,
             fault: word(|words| &words.fault),
             refusal: word(|words| &words.refusal),
@@ -818,23 +836,27 @@ impl Follower {
             } else {
                 word(|words| &words.obstacle)
             },
+            identity: &identity,
         };
         let mut conditions = verdict.conditions(&details);
-        // Who refused in an earlier term, and why, is told in the status alone.
-        if let (Some(Failure::Refused), true, Some(before)) = (verdict.failure(), details.refusal.is_empty(), before)
+        // What was refused or found in an earlier term is told in the status alone.
+        let is_known = match (verdict, verdict.failure()) {
+            (Verdict::IdentityChanged, _) => !identity.is_empty(),
+            (_, failure) => failure != Some(Failure::Refused) || !details.refusal.is_empty(),
+        };
+        if let (false, Some(before)) = (is_known, before)
             && before.reason == conditions.reason.to_string()
         {
             conditions.message.clone_from(&before.message);
         }
         let generation = seen.generation;
         let manages_connections = seen.managed.as_ref().is_ok_and(|managed| managed.connections.is_some());
-        let told = stands.and_then(|status| status.remote.as_ref());
-        let known = match (&self.remote, &sight) {
-            (Some(remote), _) => Some(remote_status(remote, manages_connections)),
+        let known = match (remote, &sight) {
+            (Some(remote), _) => Some(remote_status(remote, manages_connections).of_line(adopted)),
             // At rest since: what was written then stays, in the words of an edit that manages more or less.
-            (None, Some(sight)) => told.map(|told| with_sight(told.clone(), sight, manages_connections)),
-            // Not seen in this term yet: what an earlier one wrote stays, but for the state.
-            (None, None) => told.map(|told| RemoteStatus { state: RemoteState::Unknown, ..told.clone() }),
+            (None, Some(sight)) => adopted.map(|told| with_sight(told.clone(), sight, manages_connections)),
+            // Not seen in this term yet, or not any more: what was written stays, but for the state.
+            (None, None) => adopted.map(|told| RemoteStatus { state: RemoteState::Unknown, ..told.clone() }),
         };
         let remote = known.map(|remote| {
             let state = if verdict.shows_state() { remote.state } else { RemoteState::Unknown };
@@ -930,7 +952,7 @@ const fn lane(change: &Change, why: Why) -> Lane {
 
 /// What the step function needs of an answer.
 fn sight(remote: &Remote) -> Sight {
-    Sight { state: remote.state, config: Arc::clone(&remote.config) }
+    Sight { state: remote.state, config: Arc::clone(&remote.config), identity: remote.identity() }
 }
 
 fn remote_status(remote: &Remote, with_connections: bool) -> RemoteStatus {
@@ -944,6 +966,7 @@ fn remote_status(remote: &Remote, with_connections: bool) -> RemoteStatus {
         connections: Vec::new(),
         schedule: None,
         channel_direction: remote.channel_direction.clone(),
+        created_at: remote.created_at.map(Timestamp),
         updated_at: remote.updated_at.map(Timestamp),
         updated_by: remote.updated_by.clone(),
     };

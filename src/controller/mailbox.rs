@@ -250,10 +250,10 @@ impl Mailbox {
 
 /// All that a row says, in a number. It has the phone numbers, not the connections that they belong to.
 fn fingerprint(remote: &Remote) -> u64 {
-    let Remote { deployment, state, config, app_id, channel_direction, updated_at, updated_by } = remote;
+    let Remote { deployment, state, config, app_id, channel_direction, created_at, updated_at, updated_by } = remote;
     let Shown { app_version, name, description, connections, schedule } = &**config;
     let mut hasher = DefaultHasher::new();
-    (deployment, state, app_id, channel_direction, updated_at, updated_by).hash(&mut hasher);
+    (deployment, state, app_id, channel_direction, created_at, updated_at, updated_by).hash(&mut hasher);
     (app_version, name, description, connections.numbers(), schedule).hash(&mut hasher);
     hasher.finish()
 }
@@ -270,6 +270,7 @@ mod tests {
             config: Arc::default(),
             app_id: None,
             channel_direction: None,
+            created_at: None,
             updated_at: None,
             updated_by: None,
         }

@@ -17,10 +17,11 @@ use serde_json::Value;
 
 use super::census::Key;
 use crate::{
-    api::{Deployment, DeploymentSpec, DeploymentStatus, conditions},
+    api::{Deployment, DeploymentSpec, DeploymentStatus, RemoteStatus, conditions},
     clock::Clock,
     core::{
         config::Managed,
+        identity::Identity,
         owner::Claimant,
         rollout::{Failure, Rollout},
         status::{Reason, Truth},
@@ -133,6 +134,10 @@ pub struct Seen {
     failed: Option<Failure>,
     /// Since when its status says that the line has been paused for a change.
     down_since: Option<Timestamp>,
+    /// The line that it adopted, as its status tells it.
+    identity: Identity,
+    /// Whether its status, of whatever generation, says that the id leads to another line.
+    identity_changed: bool,
 }
 
 /// What is used of a spec beside the configuration that it manages.
@@ -230,6 +235,8 @@ impl Received {
                 Failure::ALL.into_iter().find(|failure| ready.reason == Reason::of_failure(*failure).to_string())
             }),
             down_since: status.rollout.as_ref().and_then(|it| it.paused_since.as_ref()).map(|time| time.0),
+            identity: status.remote.as_ref().map(RemoteStatus::identity).unwrap_or_default(),
+            identity_changed: ready.is_some_and(|it| it.reason == Reason::IdentityChanged.to_string()),
         };
         let status = if source == Source::List && seen.claims() {
             Status::Ready(fingerprint(&status))
@@ -261,6 +268,11 @@ impl Seen {
         self.claimed == Some(self.generation)
     }
 
+    /// The line that it adopted, as its status tells it.
+    pub const fn identity(&self) -> Identity {
+        self.identity
+    }
+
     /// What the step function needs of it.
     pub fn object(&self, clock: &Clock) -> Object {
         Object {
@@ -277,6 +289,8 @@ impl Seen {
             edited: self.claimed.is_some_and(|generation| generation != self.generation),
             failed: self.failed,
             down_since: self.down_since.map(|time| clock.of_the_wall(time)),
+            identity: self.identity,
+            identity_changed: self.identity_changed,
         }
     }
 

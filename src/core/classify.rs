@@ -11,6 +11,7 @@ use jiff::Timestamp;
 
 use crate::config::Shown;
 use crate::id::Id;
+use crate::identity::Identity;
 use crate::line::{State, Trouble};
 
 pub use text::legible;
@@ -77,6 +78,8 @@ pub struct Remote {
     pub app_id: Option<String>,
     /// `channel_direction`, at most 256 characters.
     pub channel_direction: Option<String>,
+    /// `created_at`: when it was made.
+    pub created_at: Option<Timestamp>,
     /// `updated_at`: when it was last changed.
     pub updated_at: Option<Timestamp>,
     /// `updated_by`: who changed it last; at most 256 characters.
@@ -84,6 +87,12 @@ pub struct Remote {
 }
 
 impl Remote {
+    /// Which line it is.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        Identity::new(self.app_id.as_deref(), self.created_at)
+    }
+
     /// The numbers of all connections, in order and each once.
     #[must_use]
     pub fn phone_numbers(&self) -> Vec<String> {

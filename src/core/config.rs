@@ -460,6 +460,8 @@ pub struct Sight {
     pub state: super::line::State,
     /// Its configuration.
     pub config: Arc<Shown>,
+    /// Which line it is.
+    pub identity: super::identity::Identity,
 }
 
 #[cfg(test)]

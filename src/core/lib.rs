@@ -5,6 +5,7 @@
 pub mod classify;
 pub mod config;
 pub mod id;
+pub mod identity;
 pub mod line;
 pub mod owner;
 pub mod rollout;

@@ -145,6 +145,8 @@ pub enum Verdict {
         /// Whether it needs a human.
         stalled: bool,
     },
+    /// The id leads to another line than the one that the object adopted.
+    IdentityChanged,
     /// A bug of the operator: the work on this line panicked.
     InternalError,
 }
@@ -214,6 +216,7 @@ pub enum Reason {
     UnexpectedResponse,
     ObservationStale,
     RemoteIdConflict,
+    IdentityChanged,
     WorkspaceNotFound,
     SecretNotFound,
     SecretInvalid,
@@ -232,7 +235,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::Pending,
         Self::Progressing,
         Self::AwaitingConfirmation,
@@ -252,6 +255,7 @@ impl Reason {
         Self::UnexpectedResponse,
         Self::ObservationStale,
         Self::RemoteIdConflict,
+        Self::IdentityChanged,
         Self::WorkspaceNotFound,
         Self::SecretNotFound,
         Self::SecretInvalid,
@@ -331,6 +335,8 @@ pub struct Details<'a> {
     pub refusal: &'a str,
     /// What the obstacle or the bar is, where, and the way out.
     pub obstacle: &'a str,
+    /// By what the line that was found differs from the adopted one.
+    pub identity: &'a str,
 }
 
 impl Verdict {
@@ -357,6 +363,7 @@ impl Verdict {
             | Self::Suspended { .. }
             | Self::Reported
             | Self::Surplus
+            | Self::IdentityChanged
             | Self::Barred { stalled: true, .. } => true,
             Self::RolloutFailed { goes_on, .. } => !goes_on,
             _ => false,
@@ -483,6 +490,11 @@ impl Verdict {
                 format!("The remote's lists only grow (--lists=merge), and no call takes away what is too much: {}. Remove it at the dashboard, or add it to the spec.", details.differences),
             ),
             Self::Barred { bar, stalled } => (T::False, bar.reason(), Progress::stalled_if(stalled), details.obstacle.to_owned()),
+            Self::IdentityChanged => {
+                let what = if details.identity.is_empty() { String::new() } else { format!(": {}", details.identity) };
+                let message = format!("The id leads to another line than the one that this object adopted{what}. Nothing is written to it, until the adopted line is back. To have this object decide about the other line, delete this object and create it again (the line itself stays as it is).");
+                (T::False, Reason::IdentityChanged, P::Stalled, message)
+            }
             Self::InternalError => (
                 T::False,
                 Reason::InternalError,
@@ -493,10 +505,16 @@ impl Verdict {
         Conditions { ready, reason, progress, message }
     }
 
-    /// Whether `status.remote` may show the last look's state: not while a call is on its way.
+    /// Whether `status.remote` may show the last look's state: not while a call is on its way, nor that of another line.
     #[must_use]
     pub const fn shows_state(self) -> bool {
-        !matches!(self, Self::Acting(_) | Self::RollingOut(Stage::Pausing | Stage::Resuming) | Self::Stale(_))
+        !matches!(
+            self,
+            Self::Acting(_)
+                | Self::RollingOut(Stage::Pausing | Stage::Resuming)
+                | Self::Stale(_)
+                | Self::IdentityChanged
+        )
     }
 }
 

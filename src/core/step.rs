@@ -17,6 +17,7 @@
 //! 8. A change of the configuration is derived from what is asked and what was last seen, never from a remembered
 //!    position: no PATCH that callers could notice is sent while a resume may still land, and no resume while a PATCH
 //!    may still land that says otherwise than the object.
+//! 9. Where the id leads to another line than the object has adopted, nothing is sent until a look shows that one again.
 
 mod doubts;
 mod rollout;
@@ -26,6 +27,7 @@ use std::{sync::Arc, time::Duration};
 use self::doubts::Doubts;
 use super::{
     config::{Lists, Managed, Shown, Sight},
+    identity::Identity,
     line::{Action, Change, State, Trouble},
     rollout::{Failure, Rollout},
     status::{Bar, Obstacle, Verdict},
@@ -61,6 +63,7 @@ pub enum Mode {
 
 /// What the step function needs of a `Deployment` object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, each as the object tells it")]
 pub struct Object {
     /// `metadata.uid`.
     pub uid: Uid,
@@ -84,6 +87,18 @@ pub struct Object {
     pub failed: Option<Failure>,
     /// Since when its status says that the line has been paused for a change.
     pub down_since: Option<Time>,
+    /// The line that it adopted, as its status tells it.
+    pub identity: Identity,
+    /// Whether its status says that the id leads to another line now.
+    pub identity_changed: bool,
+}
+
+impl Object {
+    /// Whether the id, where it leads to this line, leads to another than the adopted one. Once that has been told, only what tells all of
+    /// the adopted one ends it.
+    fn is_changed_by(&self, shown: Identity) -> bool {
+        self.identity.differs_from(shown) || self.identity_changed && !shown.tells(self.identity)
+    }
 }
 
 /// What is assumed of the remote and of this machine, and the pace of trying again. See `docs/protocol.md`.
@@ -210,6 +225,8 @@ pub struct Memory {
     pending: bool,
     rollout: rollout::Progress,
     seen: Option<Seen>,
+    /// Which line the id leads to, as last shown: by a look, by the answer to a call, or by a row that made a look due.
+    identity: Identity,
     look_at: Time,
     /// No correction goes out before.
     hold: Time,
@@ -235,8 +252,8 @@ pub enum Source {
 /// What came of a mutating call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sent {
-    /// A clean 2xx. Not proof of the new state: only a later look is.
-    Clean,
+    /// A clean 2xx, and which line it is about. Not proof of the new state: only a later look is.
+    Clean(Identity),
     /// A definite refusal: this call has changed nothing and never will.
     Refused(Trouble),
     /// Anything else, a cancelled call too: it may have landed or land later.
@@ -248,8 +265,9 @@ pub enum Sent {
 /// What came of a guarded write to an object's status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Told {
-    /// It stands, as this version of the object; also where it stood already and nothing was written.
-    Written(Version),
+    /// It stands, as this version of the object, and beside it which line the object adopted; also where it stood already and nothing
+    /// was written.
+    Written(Version, Identity),
     /// The object has changed since it was read.
     Outdated,
     /// There is no such object any more.
@@ -367,6 +385,7 @@ impl Memory {
             pending: false,
             rollout: rollout::Progress::default(),
             seen: None,
+            identity: Identity::default(),
             look_at: Time(0),
             hold: Time(0),
             contest: Contest::default(),
@@ -385,16 +404,23 @@ impl Memory {
         self.object.as_ref()
     }
 
+    /// Whether the id is known to lead to another line than the one that the object adopted.
+    #[must_use]
+    pub fn identity_changed(&self) -> bool {
+        self.object.as_ref().is_some_and(|object| object.is_changed_by(self.identity))
+    }
+
     /// When the last look began that showed a state, a row of the list included.
     #[must_use]
     pub fn looked(&self) -> Option<Time> {
         self.seen.as_ref().map(|seen| seen.began)
     }
 
-    /// What the last look showed, a row of the list included.
+    /// What the last look showed, a row of the list included, and which line the id leads to as far as known.
     #[must_use]
     pub fn sight(&self) -> Option<Sight> {
-        self.seen.as_ref().map(|seen| Sight { state: seen.state, config: Arc::clone(&seen.config) })
+        let identity = self.identity;
+        self.seen.as_ref().map(|seen| Sight { state: seen.state, config: Arc::clone(&seen.config), identity })
     }
 
     /// Whether a look is due for no other reason than that there was none for a while.
@@ -439,7 +465,8 @@ impl Memory {
             }
             Event::Hindered(obstacle) => self.hinder(now, obstacle),
             Event::Barred(bar) => self.bar(now, bar),
-            Event::Looked { began, answer: Ok(Sight { state, config }) } => {
+            Event::Looked { began, answer: Ok(Sight { state, config, identity }) } => {
+                self.identity = identity.or(self.identity);
                 self.look(settings, now, &Seen { state, config, began });
             }
             Event::Looked { answer: Err((trouble, not_before)), .. } => {
@@ -551,8 +578,11 @@ impl Memory {
         self.fresh = false;
         self.due = Due::Nothing;
         let Some(object) = self.object.clone() else { return };
-        self.follow_rollout(settings, now, &object, seen);
-        let next = if object.mode == Mode::Correct { self.next(settings, &object, seen) } else { None };
+        // What another line is like says nothing about a change of the adopted one.
+        if !self.identity_changed() {
+            self.follow_rollout(settings, now, &object, seen);
+        }
+        let next = if self.changes(&object) { self.next(settings, &object, seen) } else { None };
         let Some(next) = next else {
             self.failing = None;
             self.failures = 0;
@@ -617,15 +647,24 @@ impl Memory {
     /// for nothing else: a list may be old. Where calls of ours wait for a look to show them, only a look does.
     fn list(&mut self, settings: &Settings, now: Time, began: Time, row: Option<Sight>) {
         let Some(object) = self.object.clone() else { return };
-        let is_old = self.seen.as_ref().is_some_and(|seen| seen.began >= began);
-        if is_old || self.in_flight.is_some() || self.settling.is_some() {
+        if self.seen.as_ref().is_some_and(|seen| seen.began >= began) {
+            return;
+        }
+        // Of which line the id leads to, a row tells enough to stop, and not enough to go on.
+        let known = self.identity;
+        let shown = row.as_ref().map_or(known, |row| row.identity.or(known));
+        let is_same_line = !shown.differs_from(known) && object.is_changed_by(shown) == object.is_changed_by(known);
+        if object.identity.differs_from(shown) {
+            self.identity = shown;
+        }
+        if self.in_flight.is_some() || self.settling.is_some() {
             return;
         }
         // In peace a row changes nothing: there is nothing to do, or nothing that may be done.
         let is_done = |seen: &Seen| self.next(settings, &object, seen).is_none();
-        let is_in_peace = |seen: &Seen| object.mode != Mode::Correct || is_done(seen);
+        let is_in_peace = |seen: &Seen| !self.changes(&object) || is_done(seen);
         let was_in_peace = self.seen.as_ref().is_none_or(is_in_peace);
-        let row = row.map(|Sight { state, config }| Seen { state, config, began });
+        let row = row.map(|Sight { state, config, .. }| Seen { state, config, began });
         // A row lacks which number belongs to which connection, and what is told of a line that isn't as asked has more in it
         // than a row: then it is as good as a look only where it shows no change.
         let is_as_seen = |row: &Seen| {
@@ -636,10 +675,12 @@ impl Memory {
         let is_plain = |row: &Seen| {
             object.config.connections.is_none() && is_done(row) && self.shortfall(settings, &object, row).is_none()
         };
-        match row.filter(|row| is_in_peace(row) && (is_as_seen(row).is_some() || is_plain(row))) {
+        let is_plain_or_as_seen = |row: &Seen| is_as_seen(row).is_some() || is_plain(row);
+        match row.filter(|row| is_same_line && is_in_peace(row) && is_plain_or_as_seen(row)) {
             Some(row) => {
                 // Where it shows no change, the look's word stands.
                 let config = is_as_seen(&row).map_or_else(|| Arc::clone(&row.config), |seen| Arc::clone(&seen.config));
+                self.identity = shown;
                 self.look(settings, now, &Seen { config, ..row });
                 // It is as old as it is, and the next one is due from then.
                 self.look_at = self.look_at.min(began + settings.horizon).max(now);
@@ -694,7 +735,8 @@ impl Memory {
             return;
         };
         match sent {
-            Sent::Clean => {
+            Sent::Clean(identity) => {
+                self.identity = identity.or(self.identity);
                 let until = now + settings.settle;
                 self.doubts.extend(&change, until);
                 self.settling = Some((Aim::of(&change), until));
@@ -728,7 +770,7 @@ impl Memory {
 
     fn tell(&mut self, settings: &Settings, now: Time, verdict: Verdict, told: Told) {
         match told {
-            Told::Written(version) => {
+            Told::Written(version, identity) => {
                 self.newest = self.newest.max(version);
                 self.told = Some(verdict);
                 self.reworded = false;
@@ -736,6 +778,8 @@ impl Memory {
                 if let Some(object) = &mut self.object {
                     object.version = version;
                     object.claims = verdict.claims();
+                    object.identity = identity;
+                    object.identity_changed = verdict == Verdict::IdentityChanged;
                 }
             }
             Told::Outdated => self.reread = true,
@@ -779,7 +823,7 @@ impl Memory {
         }
         let overdue = self.judge_overdue(settings, now, &object);
         if self.obstacle.is_none() {
-            if object.mode == Mode::Correct
+            if self.changes(&object)
                 && let Some(request) = self.act(settings, now, &object)
             {
                 return request;
@@ -795,6 +839,11 @@ impl Memory {
         } else {
             Request::Tell(verdict)
         }
+    }
+
+    /// Whether the remote may be changed for the object.
+    fn changes(&self, object: &Object) -> bool {
+        object.mode == Mode::Correct && !object.is_changed_by(self.identity)
     }
 
     /// The next request towards a call to the remote, if one is due.
@@ -864,6 +913,10 @@ impl Memory {
 
     /// What to tell now, and when that changes by itself.
     fn verdict(&self, settings: &Settings, now: Time, object: &Object) -> (Verdict, Time) {
+        // Before all else: it is known from this word alone until a look has been made, by the next leader too.
+        if self.identity_changed() {
+            return (Verdict::IdentityChanged, Time::NEVER);
+        }
         if let Some((obstacle, since)) = self.obstacle {
             let (stalled, changes) = patience(obstacle.grace(settings), since, now);
             return (Verdict::Hindered { obstacle, stalled }, changes);
@@ -956,3 +1009,5 @@ fn patience(grace: Option<Duration>, since: Time, now: Time) -> (bool, Time) {
 mod listed;
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod replaced;

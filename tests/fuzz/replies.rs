@@ -121,6 +121,7 @@ fn are_single(object: &Json) -> bool {
         "connection_configs",
         "phone_numbers",
         "channel_direction",
+        "created_at",
         "updated_at",
         "updated_by",
     ];
@@ -173,6 +174,10 @@ fn same(line: &Remote, id: &str, object: &Json) {
         }
         assert!(told.is_some() || read.is_none(), "{field} is made up");
         check_words(read.as_deref().unwrap_or_default(), 256);
+    }
+    for (field, read) in [("created_at", line.created_at), ("updated_at", line.updated_at)] {
+        let told = only(object, field).and_then(Json::text).and_then(|time| time.parse().ok());
+        assert_eq!(read, told, "{field} is misread");
     }
     line.phone_numbers().iter().for_each(|number| check_words(number, 256));
 }

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use sarvam_testkit::simulator::{Action, LineState};
+use sarvam_testkit::simulator::{Action, Line, LineState};
 use serde_json::{Value, json};
 
-use crate::stage::{Stage, scenario};
+use crate::stage::{Setup, Stage, scenario};
 
 fn ready_message(object: &Value) -> &str {
     object["status"]["conditions"][0]["message"].as_str().unwrap_or_default()
@@ -220,4 +220,106 @@ async fn a_line_deleted_at_the_remote_is_told() {
         assert!(stage.puts("dep-1").len() <= 1, "{:?}", stage.puts("dep-1"));
     })
     .await;
+}
+
+/// Waits until the status says of the newest generation that another line has come in.
+async fn is_let_be(stage: &Stage, name: &str) -> Value {
+    let generation = stage.object(name).await["metadata"]["generation"].clone();
+    let said = |object: &Value| {
+        let ready = &object["status"]["conditions"][0];
+        ready["reason"] == "IdentityChanged" && ready["observedGeneration"] == generation
+    };
+    stage.until(name, "IdentityChanged, of the newest generation", said).await
+}
+
+/// An id that comes to lead to another line, told by either of two marks: that line is let be until somebody decides.
+#[tokio::test]
+async fn another_line_under_the_same_id_is_let_be() {
+    type Mark = fn(&mut Line);
+    let cases: [(&str, Mark); 2] = [
+        ("by-agent", |line| line.app_id = "sales-agent".to_owned()),
+        ("by-time", |line| line.created_at = "2027-01-02T03:04:05Z".parse().unwrap()),
+    ];
+    let line = |name: &str| format!("dep-{name}");
+    scenario("replaced", async |stage| {
+        let first = stage.operator();
+        for (name, _) in cases {
+            stage.paused_line(&line(name));
+            stage.apply(name, &line(name), true).await;
+        }
+        let mut adopted = vec![];
+        for (name, mark) in cases {
+            let remote = stage.ready(name).await["status"]["remote"].clone();
+            let old = stage.remote.line(&line(name)).unwrap();
+            assert!(remote["createdAt"].is_string(), "{remote:#}");
+            let mut other = Line { status: LineState::Active, ..old.clone() };
+            mark(&mut other);
+            stage.remote.replace_line(other, "asha@example.org");
+            adopted.push((old, remote));
+        }
+        for ((name, _), (_, remote)) in cases.into_iter().zip(&adopted) {
+            let object = stage.says(name, "False Stalled IdentityChanged").await;
+            let (told, now) = (ready_message(&object), &object["status"]["remote"]);
+            let (was, is) = match name {
+                "by-agent" => (remote["appID"].as_str().unwrap(), "sales-agent"),
+                _ => (remote["createdAt"].as_str().unwrap(), "2027-01-02T03:04:05Z"),
+            };
+            for part in [was, is, "delete this object"] {
+                assert!(told.contains(part), "{part:?} is not in {told:?}");
+            }
+            assert_eq!(now["state"], "Unknown", "{now:#}");
+            assert_eq!((&now["appID"], &now["createdAt"]), (&remote["appID"], &remote["createdAt"]));
+            stage.edit(name, json!({"appVersion": 2})).await;
+            is_let_be(stage, name).await;
+        }
+        // Nor does another process know better: one edit waits for it, and two come later.
+        first.kill().await;
+        for (name, _) in cases {
+            stage.edit(name, json!({"description": "an edit that waits"})).await;
+        }
+        stage.operator();
+        for (name, _) in cases {
+            is_let_be(stage, name).await;
+            stage.edit(name, json!({"paused": false})).await;
+            stage.edit(name, json!({"paused": true, "appVersion": null, "description": null})).await;
+            is_let_be(stage, name).await;
+        }
+        stage.looks(2).await;
+        let calls = |name: &str| (stage.puts(&line(name)), stage.patches(&line(name)).len());
+        for (name, _) in cases {
+            assert_eq!(calls(name), (vec![], 0), "{name}");
+            let events = reasons_of_events(stage, name).await;
+            assert_eq!(events.iter().filter(|reason| *reason == "IdentityChanged").count(), 1, "{events:?}");
+        }
+
+        // The line that was adopted comes back; and for the other one a new object is made.
+        let [(by_agent, _), (by_time, _)] = cases;
+        stage.remote.replace_line(adopted[0].0.clone(), "asha@example.org");
+        stage.ready(by_agent).await;
+        stage.delete(by_time).await;
+        stage.apply(by_time, &line(by_time), true).await;
+        let object = stage.ready(by_time).await;
+        assert_eq!(object["status"]["remote"]["createdAt"], "2027-01-02T03:04:05Z", "{object:#}");
+        assert_eq!((calls(by_agent), calls(by_time)), ((vec![], 0), (vec![Some(Action::Pause)], 0)));
+    })
+    .await;
+}
+
+/// Where an edit goes out before anybody has looked, its own answer tells.
+#[tokio::test]
+async fn an_answer_that_shows_another_line_is_the_last() {
+    let play = async |stage: &Stage| {
+        stage.paused_line("dep-1");
+        stage.operator();
+        stage.apply("support-line", "dep-1", true).await;
+        stage.ready("support-line").await;
+        let other = Line { app_id: "sales-agent".to_owned(), ..Line::new("dep-1").paused() };
+        stage.remote.replace_line(other, "asha@example.org");
+        stage.edit("support-line", json!({"paused": false})).await;
+        is_let_be(stage, "support-line").await;
+        stage.edit("support-line", json!({"paused": true})).await;
+        is_let_be(stage, "support-line").await;
+        assert_eq!(stage.puts("dep-1"), [Some(Action::Resume)]);
+    };
+    Setup::new("replaced-unseen").sync_interval("1h").play(play).await;
 }

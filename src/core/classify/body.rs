@@ -60,6 +60,7 @@ struct Line {
     phone_numbers: List<Scalar>,
     inbound_config: Object<Window>,
     channel_direction: Scalar,
+    created_at: Scalar,
     updated_at: Scalar,
     updated_by: Scalar,
 }
@@ -83,6 +84,7 @@ struct Window {
 impl Line {
     fn into_remote(self, reply: &Reply<'_>) -> Option<Remote> {
         let told = |scalar: &Scalar| text::clean(scalar.text()?, reply);
+        let time = |scalar: &Scalar| scalar.text()?.parse().ok();
         let connections = if let Some(connections) = self.connection_configs.0 {
             ShownConnections::Full(full(connections, reply))
         } else {
@@ -107,7 +109,8 @@ impl Line {
             }),
             app_id: told(&self.app_id),
             channel_direction: told(&self.channel_direction),
-            updated_at: self.updated_at.text().and_then(|time| time.parse().ok()),
+            created_at: time(&self.created_at),
+            updated_at: time(&self.updated_at),
             updated_by: told(&self.updated_by),
         })
     }

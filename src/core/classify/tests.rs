@@ -58,6 +58,7 @@ fn a_whole_object_is_read() {
             }),
             app_id: Some("agent-1".into()),
             channel_direction: Some("inbound".into()),
+            created_at: Some("2026-01-01T00:00:00Z".parse().unwrap()),
             updated_at: Some("2026-11-23T04:30:00Z".parse().unwrap()),
             updated_by: Some("asha@example.com".into()),
         }
@@ -171,7 +172,7 @@ fn a_wrong_type_in_an_optional_field_counts_as_not_told() {
     ] {
         let body = format!(
             r#"{{"name":{value},"app_id":{value},"app_version":{value},"connection_configs":{value},"phone_numbers":{value},
-            "channel_direction":{value},"updated_at":{value},"updated_by":{value},"brand_new":{value},"description":{value},
+            "channel_direction":{value},"created_at":{value},"updated_at":{value},"updated_by":{value},"brand_new":{value},"description":{value},
             "inbound_config":{value},
             "deployment_id":"dep-1","status":"paused"}}"#
         );
@@ -187,6 +188,7 @@ fn a_wrong_type_in_an_optional_field_counts_as_not_told() {
             }),
             app_id: None,
             channel_direction: None,
+            created_at: None,
             updated_at: None,
             updated_by: None,
         };

@@ -45,6 +45,7 @@ fn every_verdict_has_its_words_its_claim_and_its_state() {
         (Verdict::Surplus, "False Stalled ListSurplus", false, true),
         (barred(false), "False Reconciling PhoneNumberConflict", false, true),
         (barred(true), "False Stalled PhoneNumberConflict", false, true),
+        (Verdict::IdentityChanged, "False Stalled IdentityChanged", false, false),
         (Verdict::InternalError, "False Reconciling InternalError", false, true),
     ] {
         assert_eq!(words(verdict), expected, "{verdict:?}");

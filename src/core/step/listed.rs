@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 
-const SETTINGS: Settings = Settings {
+pub(super) const SETTINGS: Settings = Settings {
     doubt: Duration::from_secs(30),
     settle: Duration::from_secs(5),
     takeover: Duration::from_secs(40),
@@ -18,15 +18,15 @@ const SETTINGS: Settings = Settings {
 };
 
 /// When a term begins, and when the take-over window is over.
-const START: Time = Time(100_000);
-const CERTAIN: Time = Time(140_000);
+pub(super) const START: Time = Time(100_000);
+pub(super) const CERTAIN: Time = Time(140_000);
 
-const fn at(time: Time, seconds: u64) -> Time {
+pub(super) const fn at(time: Time, seconds: u64) -> Time {
     Time(time.0 + 1000 * seconds)
 }
 
 fn sight(state: State) -> Sight {
-    Sight { state, config: Arc::default() }
+    Sight { state, config: Arc::default(), identity: Identity::default() }
 }
 
 /// A line whose object asks for *paused*.
@@ -50,6 +50,8 @@ impl Line {
             edited: false,
             failed: None,
             down_since: None,
+            identity: Identity::default(),
+            identity_changed: false,
         };
         let mut line = Self { memory: Memory::inherited(&SETTINGS, START), request: Request::Wait(Time::NEVER) };
         line.on(START, Event::Noticed(object, Source::List));
@@ -76,7 +78,7 @@ impl Line {
     /// Writes what is to be told, and returns it.
     fn tell(&mut self, now: Time) -> Option<Verdict> {
         let Request::Tell(verdict) = self.request else { return None };
-        self.on(now, Event::Told(verdict, Told::Written(Version(2))));
+        self.on(now, Event::Told(verdict, Told::Written(Version(2), Identity::default())));
         Some(verdict)
     }
 }
@@ -151,7 +153,7 @@ fn a_call_is_confirmed_by_a_look_alone() {
     assert!(matches!(line.request, Request::Send { change: Change::Status(Action::Resume), why: Why::Edit, .. }));
     line.row(at(CERTAIN, 1), at(CERTAIN, 1), Some(State::Active));
     assert_eq!(line.request, Request::Wait(Time::NEVER), "it is under way");
-    line.on(at(CERTAIN, 1), Event::Sent(Sent::Clean, None));
+    line.on(at(CERTAIN, 1), Event::Sent(Sent::Clean(Identity::default()), None));
     assert_eq!(line.request, Request::Look);
     line.row(at(CERTAIN, 2), at(CERTAIN, 2), Some(State::Active));
     assert_eq!(line.request, Request::Look, "a list may show it that did not see it");

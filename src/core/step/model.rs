@@ -70,6 +70,10 @@ struct Stored {
     wants: u8,
     /// The change was given up, says the status of this generation.
     failed: Option<Failure>,
+    /// Which line its status tells; 0 before it has adopted one.
+    adopted: u8,
+    /// Its status says that the id leads to another line.
+    replaced: bool,
     /// Ready=True for this generation, and how often the dashboard had been used when the line was looked at.
     claim: Option<(u8, u8)>,
 }
@@ -119,6 +123,7 @@ struct Write {
     version: u8,
     generation: u8,
     epoch: u8,
+    line: u8,
 }
 
 /// The line at the remote.
@@ -127,6 +132,8 @@ struct Line {
     active: bool,
     /// The version that answers.
     runs: u8,
+    /// Which line it is; 0 where nothing tells.
+    which: u8,
 }
 
 /// The line as somebody is shown it, and how often the dashboard had been used by then.
@@ -181,6 +188,8 @@ struct Replica {
     age: u8,
     /// What the dashboard's count was at the last look.
     epoch: u8,
+    /// Which line the last look for this object showed; 0 before that.
+    saw: u8,
     /// It paused the line itself, for a change, and remembers.
     paused_it: bool,
     /// A leader's watch: what it has not delivered yet.
@@ -221,4 +230,6 @@ struct World {
     exposed: bool,
     /// A call was made because of a row, without a look.
     rushed: bool,
+    /// A call was made although another line than the adopted one was seen, or told of.
+    mistaken: bool,
 }

@@ -171,7 +171,7 @@ impl Memory {
     pub(super) fn judge_overdue(&mut self, settings: &Settings, now: Time, object: &Object) -> Time {
         let Some((from, seen)) = self.rollout.counts_from.zip(self.seen.as_ref()) else { return Time::NEVER };
         let open = self.rollout.failed.is_none() && !self.difference(settings, object, &seen.config).changes.is_empty();
-        if !open || object.mode != Mode::Correct {
+        if !open || !self.changes(object) {
             return Time::NEVER;
         }
         let overdue = from + object.rollout.max_pause;

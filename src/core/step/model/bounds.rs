@@ -19,6 +19,8 @@ pub(super) struct Bounds {
     pub(super) deletions: u8,
     /// Somebody flips the line on the dashboard.
     pub(super) flips: u8,
+    /// The line gives way to another one, which is the contrary and has the same id. Without that nothing tells lines apart.
+    pub(super) swaps: u8,
     /// A process dies; it may start again, with an old view of the object too.
     pub(super) crashes: u8,
     /// The work on the line panics, and goes on with the memory as it was.
@@ -42,9 +44,9 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    fn all(&self) -> [(&'static str, u8); 17] {
+    fn all(&self) -> [(&'static str, u8); 18] {
         let Self { edits, configs, refusals, touches, suspends, deletions, .. } = *self;
-        let Self { flips, crashes, panics, freezes, handovers, losses, obstacles, .. } = *self;
+        let Self { flips, swaps, crashes, panics, freezes, handovers, losses, obstacles, .. } = *self;
         let Self { rotations, pages, lags, heirs, .. } = *self;
         [
             ("edits", edits),
@@ -54,6 +56,7 @@ impl Bounds {
             ("suspends", suspends),
             ("deletions", deletions),
             ("flips", flips),
+            ("swaps", swaps),
             ("crashes", crashes),
             ("panics", panics),
             ("freezes", freezes),
@@ -88,6 +91,7 @@ pub(super) const NONE: Bounds = Bounds {
     suspends: 0,
     deletions: 0,
     flips: 0,
+    swaps: 0,
     crashes: 0,
     panics: 0,
     freezes: 0,

@@ -21,8 +21,8 @@ impl World {
             }));
             match replica.pending {
                 Pending::Reading(Some(Some(stored))) => versions.push(stored.version),
-                Pending::Telling(_, Some(Told::Written(version)))
-                | Pending::Sending { beside: Some((_, Some(Told::Written(version)))), .. } => {
+                Pending::Telling(_, Some(Told::Written(version, _)))
+                | Pending::Sending { beside: Some((_, Some(Told::Written(version, _)))), .. } => {
                     versions.push(u8::try_from(version.0).unwrap());
                 }
                 _ => {}
@@ -61,8 +61,8 @@ impl World {
             }
             match &mut replica.pending {
                 Pending::Reading(Some(Some(stored))) => rank(&mut stored.version),
-                Pending::Telling(_, Some(Told::Written(version)))
-                | Pending::Sending { beside: Some((_, Some(Told::Written(version)))), .. } => rank64(version),
+                Pending::Telling(_, Some(Told::Written(version, _)))
+                | Pending::Sending { beside: Some((_, Some(Told::Written(version, _)))), .. } => rank64(version),
                 _ => {}
             }
             replica.canonical_times();

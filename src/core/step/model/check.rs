@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stateright::{Model, Property};
 
-use super::{FREEZE, LAG, LATENESS, SETTLING, World, bounds::Bounds, moves::Move, variants::Variant};
+use super::{FREEZE, LAG, LATENESS, SETTLING, Stored, World, bounds::Bounds, moves::Move, variants::Variant};
 use crate::{config::Lists, step::Settings};
 
 const fn ticks(n: u8) -> Duration {
@@ -23,6 +23,8 @@ pub(super) struct Check {
     pub(super) restored: bool,
     /// The line is paused at first, and shall answer.
     pub(super) paused_at_first: bool,
+    /// Another line has come in before, and a leader before has told so.
+    pub(super) replaced_at_first: bool,
     /// One state in so many is also followed to its end without faults.
     pub(super) follow_every: u64,
 }
@@ -55,6 +57,7 @@ impl Check {
             early_answers: true,
             restored: variant == Variant::NoUidGuard,
             paused_at_first: variant == Variant::PatchInDoubt,
+            replaced_at_first: variant == Variant::AdoptedUntilLooked,
             follow_every: 16,
         }
     }
@@ -67,6 +70,10 @@ impl Model for Check {
     fn init_states(&self) -> Vec<World> {
         let mut world = World::new(self.bounds);
         world.line.active &= !self.paused_at_first;
+        if self.replaced_at_first {
+            world.led = true;
+            world.object = world.object.map(|object| Stored { adopted: 2, replaced: true, ..object });
+        }
         vec![world]
     }
 

@@ -6,10 +6,11 @@ use super::{
     check::Check,
     moves::{Move, Row},
     variants::Variant,
+    world::identity,
 };
 use crate::{
     line::Trouble,
-    status::Obstacle,
+    status::{Obstacle, Verdict},
     step::{Event, Memory, Sent, Told, Uid, Version},
 };
 
@@ -58,6 +59,13 @@ impl Check {
                 world.change_line(|line, epoch| {
                     *epoch += 1;
                     line.active = !line.active;
+                });
+            }
+            Move::Swap => {
+                world.left.swaps -= 1;
+                world.change_line(|line, epoch| {
+                    *epoch += 1;
+                    (line.active, line.which) = (!line.active, 3 - line.which);
                 });
             }
             Move::Rotate(old_key) => {
@@ -127,18 +135,19 @@ impl Check {
             }
             Move::Return(id) => match world.replicas[usize::from(id)].pending {
                 Pending::Reading(Some(object)) => {
-                    let follows = &mut world.replicas[usize::from(id)].follows;
+                    let replica = &mut world.replicas[usize::from(id)];
                     let event = match object {
-                        None => Event::Missing(Uid(u128::from(*follows))),
+                        None => Event::Missing(Uid(u128::from(replica.follows))),
                         Some(stored) => {
-                            *follows = stored.uid;
+                            replica.follow(stored.uid);
                             Event::Read(stored.seen())
                         }
                     };
                     self.drive(world, id, event);
                 }
                 Pending::Looking { began, served: Some((line, epoch)) } => {
-                    world.replicas[usize::from(id)].epoch = epoch;
+                    let replica = &mut world.replicas[usize::from(id)];
+                    (replica.saw, replica.epoch) = (line.which, epoch);
                     self.drive(world, id, Event::Looked { began, answer: Ok(line.sight()) });
                 }
                 _ => return None,
@@ -188,7 +197,7 @@ impl Check {
             Move::Answer(i) => {
                 let call = world.calls[i];
                 world.end_call(i, call.life.min(SETTLING), true);
-                world.sent(call.owner, Sent::Clean);
+                world.sent(call.owner, Sent::Clean(identity(world.line.which)));
                 self.settle(world, call.owner?);
             }
             Move::Refuse(i) => {
@@ -220,10 +229,8 @@ impl Check {
     fn create(&self, world: &mut World, last: &World, paused: bool) {
         world.uids += 1;
         let version = if self.restored { last.before.map_or(1, |old| old.version) } else { world.next_version() };
-        let (generation, wants) = (1, u8::from(self.bounds.configs > 0));
-        let (suspend, failed, claim) = (false, None, None);
-        let stored = Stored { uid: world.uids, version, generation, paused, suspend, wants, failed, claim };
-        world.store(Some(stored));
+        let wants = u8::from(self.bounds.configs > 0);
+        world.store(Some(Stored { version, ..Stored::new(world.uids, paused, wants) }));
     }
 
     /// The key is missing from now on, or there again.
@@ -274,14 +281,16 @@ impl Check {
             Some(mut stored) => {
                 let claim = write.verdict.claims().then_some((write.generation, write.epoch));
                 let failed = write.verdict.failure();
+                let replaced = write.verdict == Verdict::IdentityChanged;
+                let adopted = if stored.adopted > 0 { stored.adopted } else { write.line };
                 // What stands already is not written again: the controller compares.
-                if stored.claim.map(|claim| claim.0) != claim.map(|claim| claim.0) || stored.failed != failed {
-                    stored.claim = claim;
-                    stored.failed = failed;
+                let stands = (stored.claim.map(|claim| claim.0), stored.failed, stored.replaced, stored.adopted);
+                if stands != (claim.map(|claim| claim.0), failed, replaced, adopted) {
+                    stored = Stored { claim, failed, replaced, adopted, ..stored };
                     stored.version = world.next_version();
                     world.store(Some(stored));
                 }
-                Told::Written(Version(u64::from(stored.version)))
+                Told::Written(Version(u64::from(stored.version)), identity(stored.adopted))
             }
         };
         world.told(write.owner, if heard { told } else { Told::Failed });

@@ -14,6 +14,7 @@ pub(super) enum Move {
         paused: bool,
     },
     Flip,
+    Swap,
     Obstruct(bool),
     Rotate(bool),
     Crash(u8),
@@ -238,6 +239,7 @@ fn moves_of_others(world: &World, moves: &mut Vec<Move>) {
         moves.extend([true, false].map(|paused| Move::Create { paused }));
     }
     moves.extend((left.flips > 0).then_some(Move::Flip));
+    moves.extend((left.swaps > 0).then_some(Move::Swap));
     if world.obstacle {
         moves.push(Move::Obstruct(false));
     } else if left.obstacles > 0 {

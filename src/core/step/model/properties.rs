@@ -20,6 +20,7 @@ pub(super) const LIES: &str = "the status never lies";
 pub(super) const DAWDLES: &str = "an edit goes out at once";
 pub(super) const EXPOSES: &str = "nobody reaches a line that is being changed";
 pub(super) const RUSHES: &str = "no call is made because of a row";
+pub(super) const ERRS: &str = "no call is made for another line";
 pub(super) const STRAYS: &str = "without faults it becomes right and stays so";
 
 impl Check {
@@ -30,6 +31,7 @@ impl Check {
             Property::always(DAWDLES, |_, world: &World| !world.dawdled),
             Property::always(EXPOSES, |_, world: &World| !world.exposed),
             Property::always(RUSHES, |_, world: &World| !world.rushed),
+            Property::always(ERRS, |_, world: &World| !world.mistaken),
             Property::always(STRAYS, |check: &Check, world: &World| !check.follows(world) || check.converges(world)),
         ]
     }
@@ -78,6 +80,9 @@ impl Check {
     fn is_right(&self, world: &World) -> bool {
         world.object.is_none_or(|object| {
             let claimed = object.claim.is_some_and(|(generation, _)| generation == object.generation);
+            if world.has_another_line(&object) {
+                return object.replaced && !claimed;
+            }
             let right = object.paused != world.line.active;
             let failed = object.failed.is_some() && self.bounds.refusals > 0;
             object.suspend || right && (claimed && world.runs_as_asked(&object) || failed)
@@ -101,7 +106,7 @@ impl World {
     /// The status claims what is not so, and nobody outside has touched the line since it was looked at.
     fn lies(&self) -> bool {
         self.object.is_some_and(|object| {
-            (object.paused == self.line.active || !self.runs_as_asked(&object))
+            (object.paused == self.line.active || !self.runs_as_asked(&object) || self.has_another_line(&object))
                 && object
                     .claim
                     .is_some_and(|(generation, epoch)| generation == object.generation && epoch == self.epoch)
@@ -126,6 +131,7 @@ pub(super) fn must_go_out(known: &Memory, object: &Object) -> bool {
         && object.mode == Mode::Correct
         && known.gone != Some(object.uid)
         && object.version > known.newest
+        && !object.is_changed_by(known.identity)
         && known.object.as_ref().is_some_and(|o| o.uid == object.uid && o.generation != object.generation)
         && !waits
         && (differs || in_doubt)

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     config::Sight,
+    identity::Identity,
     line::{Action, Change, State, Trouble},
     step::{Due, Event, Request, Sent, Source, Uid},
     time::Time,
@@ -30,13 +31,13 @@ impl Check {
         };
         memory.take_in(&self.settings, NOW, event);
         let goes_on = match (self.variant, patched) {
-            (Variant::PatchTrusted | Variant::ResumeBeforeLook, Some((version, Sent::Clean)))
+            (Variant::PatchTrusted | Variant::ResumeBeforeLook, Some((version, Sent::Clean(_))))
             | (Variant::ResumeBeforeLook, Some((version, Sent::Unclear(_)))) => version,
             _ => None,
         };
         if let Some(version) = goes_on {
             let config = shown(u8::try_from(version).unwrap());
-            let answer = Ok(Sight { state: State::Paused, config });
+            let answer = Ok(Sight { state: State::Paused, config, identity: Identity::default() });
             memory.take_in(&self.settings, NOW, Event::Looked { began: NOW, answer });
         }
         if self.variant == Variant::LookBeforeEdit {
@@ -46,6 +47,7 @@ impl Check {
         let is_edit = memory.due == Due::Edit;
         let mut request = memory.decide(&self.settings, NOW);
         world.rushed |= rowed && !is_edit && matches!(request, Request::Send { .. });
+        world.mistaken |= matches!(request, Request::Send { .. }) && world.replicas[r].is_mistaken(&memory);
         if let Some(object) = noticed {
             world.dawdled |=
                 world.leads(replica) && must_go_out(&known, &object) && !matches!(request, Request::Send { .. });
@@ -112,7 +114,7 @@ impl Check {
     pub(super) fn notice(&self, world: &mut World, replica: u8, note: Note) {
         let event = match note {
             Note::Applied(stored) => {
-                world.replicas[usize::from(replica)].follows = stored.uid;
+                world.replicas[usize::from(replica)].follow(stored.uid);
                 Event::Noticed(stored.seen(), Source::Watch)
             }
             Note::Deleted(uid) => Event::Deleted(Uid(u128::from(uid))),

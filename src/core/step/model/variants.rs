@@ -3,7 +3,7 @@
 use super::{
     NOW,
     bounds::{Bounds, NONE},
-    properties::{DAWDLES, EXPOSES, LIES, RUSHES, STRAYS},
+    properties::{DAWDLES, ERRS, EXPOSES, LIES, RUSHES, STRAYS},
 };
 use crate::{
     line::Trouble,
@@ -67,6 +67,10 @@ pub(super) enum Variant {
     PatchInDoubt,
     /// Rule 8: a resume goes out while a PATCH may still land that says otherwise.
     ResumeInDoubt,
+    /// Rule 9: every line that comes in under the id counts as the adopted one.
+    EveryLineAdopted,
+    /// Rule 9: a new leader counts the line as the adopted one until it has looked.
+    AdoptedUntilLooked,
 }
 
 impl Variant {
@@ -93,6 +97,8 @@ impl Variant {
             (Self::HeirPassedOver, Event::Noticed(object, _)) if object.version <= memory.newest => {
                 *event = Event::Woken;
             }
+            (Self::EveryLineAdopted, _) => believe_in_the_line(memory),
+            (Self::AdoptedUntilLooked, _) if memory.seen.is_none() => believe_in_the_line(memory),
             (Self::ReadyAtOnce, Event::Looked { .. }) => memory.doubts = Doubts::default(),
             (Self::PatchInDoubt, Event::Looked { .. }) => memory.doubts.resume = Time(0),
             (Self::ResumeInDoubt, Event::Looked { .. }) => {
@@ -109,8 +115,13 @@ impl Variant {
     }
 }
 
+/// Whatever was shown, it counts as the line that the object has adopted.
+fn believe_in_the_line(memory: &mut Memory) {
+    memory.identity = memory.object.as_ref().map_or(memory.identity, |object| object.identity);
+}
+
 /// Each variant by its rule, the world in which it is caught, and the property that it breaks.
-pub(super) const VARIANTS: [(Variant, Bounds, &str); 26] = [
+pub(super) const VARIANTS: [(Variant, Bounds, &str); 28] = [
     (Variant::LookBeforeEdit, Bounds { edits: 1, ..NONE }, DAWDLES),
     (Variant::DoubtsOfObject, Bounds { edits: 1, losses: 1, deletions: 1, ..NONE }, LIES),
     (Variant::DoubtTooShort, Bounds { edits: 2, losses: 1, ..NONE }, LIES),
@@ -137,4 +148,6 @@ pub(super) const VARIANTS: [(Variant, Bounds, &str); 26] = [
     (Variant::ResumeBeforeLook, Bounds { configs: 1, losses: 1, ..NONE }, EXPOSES),
     (Variant::PatchInDoubt, Bounds { configs: 1, losses: 1, ..NONE }, EXPOSES),
     (Variant::ResumeInDoubt, Bounds { configs: 2, losses: 1, ..NONE }, EXPOSES),
+    (Variant::EveryLineAdopted, Bounds { edits: 1, swaps: 1, ..NONE }, LIES),
+    (Variant::AdoptedUntilLooked, Bounds { edits: 1, swaps: 1, ..NONE }, ERRS),
 ];

@@ -76,6 +76,9 @@ fn the_protocol_holds() {
         Bounds { edits: 1, losses: 1, rotations: 1, ..NONE },
         Bounds { configs: 1, edits: 1, rotations: 1, ..NONE },
         Bounds { edits: 1, losses: 1, deletions: 1, heirs: 1, ..NONE },
+        Bounds { edits: 1, losses: 1, swaps: 1, ..NONE },
+        Bounds { edits: 1, crashes: 1, swaps: 2, ..NONE },
+        Bounds { deletions: 1, pages: 1, swaps: 1, ..NONE },
     ] {
         assert_eq!(broken(Check::new(Variant::Real, bounds)), []);
     }
@@ -84,6 +87,9 @@ fn the_protocol_holds() {
     let bounds = Bounds { configs: 1, losses: 1, ..NONE };
     let paused = Check { paused_at_first: true, ..Check::new(Variant::Real, bounds) };
     assert_eq!(broken(paused), []);
+    let bounds = Bounds { edits: 1, losses: 1, swaps: 1, ..NONE };
+    let replaced = Check { replaced_at_first: true, ..Check::new(Variant::Real, bounds) };
+    assert_eq!(broken(replaced), []);
 }
 
 /// Any two of all that may happen, in one world.
@@ -97,6 +103,7 @@ fn the_largest_bound() {
         suspends: 2,
         deletions: 2,
         flips: 2,
+        swaps: 2,
         crashes: 2,
         panics: 2,
         freezes: 2,

@@ -9,6 +9,7 @@ use std::{
 use super::{Does, HEIR, LAG, LEASE, Line, Note, Past, Pending, Replica, Stored, World, Write, bounds::Bounds};
 use crate::{
     config::{Managed, Shown, Sight},
+    identity::Identity,
     line::State,
     rollout::Rollout,
     status::Verdict,
@@ -32,13 +33,26 @@ pub(super) fn shown(version: u8) -> Arc<Shown> {
     Arc::clone(&CONFIGS[usize::from(version)])
 }
 
+/// What tells this line from others; 0 is told nothing.
+pub(super) fn identity(which: u8) -> Identity {
+    Identity::new(None, (which > 0).then(|| jiff::Timestamp::constant(i64::from(which), 0)))
+}
+
 impl Line {
     pub(super) fn sight(self) -> Sight {
-        Sight { state: if self.active { State::Active } else { State::Paused }, config: shown(self.runs) }
+        let state = if self.active { State::Active } else { State::Paused };
+        Sight { state, config: shown(self.runs), identity: identity(self.which) }
     }
 }
 
 impl Stored {
+    /// As somebody has just made it, with a version to come.
+    pub(super) fn new(uid: u8, paused: bool, wants: u8) -> Self {
+        let (suspend, failed, claim) = (false, None, None);
+        let (version, generation, adopted, replaced) = (0, 1, 0, false);
+        Self { uid, version, generation, paused, suspend, wants, failed, adopted, replaced, claim }
+    }
+
     pub(super) fn seen(&self) -> Object {
         Object {
             uid: Uid(u128::from(self.uid)),
@@ -53,6 +67,8 @@ impl Stored {
             down_since: None,
             claims: self.claim.is_some_and(|(generation, _)| generation == self.generation),
             edited: self.claim.is_some_and(|(generation, _)| generation != self.generation),
+            identity: identity(self.adopted),
+            identity_changed: self.replaced,
         }
     }
 }
@@ -67,6 +83,7 @@ impl Replica {
             pending: Pending::Idle(Time::NEVER),
             age: 0,
             epoch: 0,
+            saw: 0,
             paused_it: false,
             queue: VecDeque::new(),
             follows: 0,
@@ -84,12 +101,27 @@ impl Replica {
         if is_row {
             self.rowed |= before != after;
             let shown = self.page.take().and_then(|page| page.row.flatten());
-            if let Some((_, epoch)) = shown.filter(|_| before.looked() != after.looked()) {
-                self.epoch = epoch;
+            if let Some((line, epoch)) = shown.filter(|_| before.looked() != after.looked()) {
+                (self.saw, self.epoch) = (line.which, epoch);
             }
         }
         self.rowed &= !is_look;
         self.rowed
+    }
+
+    /// Works for this object from now on.
+    pub(super) fn follow(&mut self, uid: u8) {
+        if self.follows != uid {
+            (self.follows, self.saw) = (uid, 0);
+        }
+    }
+
+    /// Whether a call would be made although the last look, or before it the status, tells of another line.
+    pub(super) fn is_mistaken(&self, memory: &Memory) -> bool {
+        memory.object.as_ref().is_some_and(|object| match self.saw {
+            0 => object.identity_changed,
+            saw => object.identity.differs_from(identity(saw)),
+        })
     }
 
     /// Dies, or ends its term: forgets all but what the watch brings.
@@ -99,6 +131,7 @@ impl Replica {
         self.pending = Pending::Idle(Time::NEVER);
         self.age = 0;
         self.epoch = 0;
+        self.saw = 0;
         self.paused_it = false;
         self.queue.clear();
         self.follows = 0;
@@ -112,8 +145,7 @@ impl World {
         // With a configuration the line is live, and a change of it is what is looked at.
         let wants = u8::from(bounds.configs > 0);
         let paused = wants == 0;
-        let stored =
-            Stored { uid: 1, version: 1, generation: 1, paused, suspend: false, wants, failed: None, claim: None };
+        let stored = Stored { version: 1, ..Stored::new(1, paused, wants) };
         let heir = Stored { uid: HEIR, version: 2, paused: !paused, ..stored };
         Self {
             left: bounds,
@@ -121,7 +153,7 @@ impl World {
             before: None,
             heir: (bounds.heirs > 0).then_some(heir),
             uids: 1,
-            line: Line { active: true, runs: 1 },
+            line: Line { active: true, runs: 1, which: u8::from(bounds.swaps > 0) },
             epoch: 0,
             past: Vec::new(),
             calls: Vec::new(),
@@ -135,6 +167,7 @@ impl World {
             dawdled: false,
             exposed: false,
             rushed: false,
+            mistaken: false,
         }
     }
 
@@ -145,6 +178,11 @@ impl World {
 
     pub(super) fn runs_as_asked(&self, object: &Stored) -> bool {
         object.wants == 0 || object.wants == self.line.runs
+    }
+
+    /// Whether the id leads to another line than the object has adopted.
+    pub(super) fn has_another_line(&self, object: &Stored) -> bool {
+        object.adopted > 0 && object.adopted != self.line.which
     }
 
     pub(super) fn store(&mut self, object: Option<Stored>) {
@@ -189,6 +227,7 @@ impl World {
             version: u8::try_from(object.version.0).unwrap(),
             generation: u8::try_from(object.generation).unwrap(),
             epoch: replica.epoch,
+            line: replica.saw,
         });
     }
 

@@ -224,6 +224,16 @@ impl Simulator {
         assert!(there, "there is no line {deployment_id}");
     }
 
+    /// What `who` does at the dashboard: the line of this id is deleted, and another one comes in under the same id.
+    ///
+    /// # Panics
+    /// When there is no such line.
+    pub fn replace_line(&self, line: Line, who: &str) {
+        let id = line.deployment_id.clone();
+        let there = self.state().replace(line, who);
+        assert!(there, "there is no line {id}");
+    }
+
     /// Adds a fault behind those in force.
     pub fn inject(&self, fault: Fault) {
         self.state().faults.inject(fault);

@@ -249,6 +249,17 @@ impl State {
         true
     }
 
+    /// Puts another line in the place of the one with its id. Returns whether there was one.
+    pub(super) fn replace(&mut self, line: Line, who: &str) -> bool {
+        let (id, to) = (line.deployment_id.clone(), line.status);
+        if !self.dashboard(&id, None, who) {
+            return false;
+        }
+        self.put(&id, Some(line), who);
+        self.record(What::Dashboard { line: id, who: who.to_owned(), from: None, to: Some(to) });
+        true
+    }
+
     /// Carries a call's change out. A line that went in the meantime stays gone.
     pub(super) fn apply(&mut self, change: &Change, call: &Call, line: &str, by: &str) {
         let before = self.line(line).cloned();
