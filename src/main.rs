@@ -14,6 +14,10 @@ use sarvam_operator::{
     telemetry,
 };
 
+// A cold start of ten thousand lines takes memory for a moment, in small pieces: glibc keeps what lies between them.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     // Memory has the API key in it: no core file of this process, and no debugger but root's. Where the kernel refuses, nothing is lost.
     #[cfg(target_os = "linux")]

@@ -101,6 +101,8 @@ pub struct Follower {
     seen: Option<Arc<Seen>>,
     /// What stands in its status.
     status: Status,
+    /// The [`fingerprint`] of the one that it rested with, where another has come since.
+    rested_with: Option<u64>,
     /// How the last view of it came.
     source: Source,
     /// The newest edit, until its call has been answered well.
@@ -150,6 +152,7 @@ impl Follower {
             mailbox,
             seen: None,
             status: Status::default(),
+            rested_with: None,
             source: Source::Watch,
             edited: None,
             edit: None,
@@ -185,6 +188,10 @@ impl Follower {
                 return None;
             }
             let edit = self.edit.as_deref().map(Edit::context);
+            if matches!(request, Request::Tell(_)) && self.lacks_facts() {
+                self.doubted = true;
+                request = Request::Look;
+            }
             let event = match request {
                 Request::Wait(_) if self.would_tell_otherwise() => {
                     self.told = None;
@@ -307,6 +314,12 @@ impl Follower {
         (looked < began).then(|| Event::Listed { began, row: memory.sight() })
     }
 
+    /// Whether somebody else has changed the status of a line at rest, so that only a look has again what it said. Once.
+    fn lacks_facts(&mut self) -> bool {
+        let rested_with = self.rested_with.take().filter(|_| self.remote.is_none());
+        rested_with.is_some_and(|known| self.status.fingerprint() != known) && self.memory().sight().is_some()
+    }
+
     /// Until when a look that is due may wait for the list to answer it; `None`: it can't.
     fn may_wait(&mut self) -> Option<Time> {
         let account = Arc::clone(self.account.as_ref()?);
@@ -358,7 +371,9 @@ impl Follower {
             // An echo of our own last write is older than what that write answered.
             if self.seen.as_ref().is_none_or(|known| known.version() <= seen.version()) {
                 self.seen = Some(seen);
-                self.status = status;
+                if let Status::Ready(fingerprint) = std::mem::replace(&mut self.status, status) {
+                    self.rested_with = Some(fingerprint);
+                }
             }
             self.source = source;
         }

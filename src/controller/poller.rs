@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::debug;
 
 use super::{Term, workspace::Account};
@@ -33,6 +33,9 @@ const TRIES: u32 = 4;
 
 /// The pause before the second try; the later ones are that much longer each.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How long a page waits at most until what the pages before it showed has been written.
+const TAKEN_IN: Duration = Duration::from_secs(1);
 
 /// How long the first walk waits until every line can be told of it.
 const GATHERING: Duration = Duration::from_secs(1);
@@ -127,6 +130,9 @@ impl Walker<'_> {
                     unmanaged.insert(remote.deployment);
                 }
             }
+            // Behind the status writes that earlier pages led to: at a cold start every line has one, and a row that waits
+            // for it takes memory.
+            drop(timeout(TAKEN_IN, self.term.api_requests.acquire()).await);
         }
         let mut missed = 0;
         self.account.each_line(|mailbox| missed += usize::from(mailbox.miss(began)));

@@ -184,6 +184,14 @@ impl Status {
             Self::Ready(known) => *known == fingerprint(status),
         }
     }
+
+    /// All that it says, in a number.
+    pub fn fingerprint(&self) -> u64 {
+        match self {
+            Self::Whole(status) => fingerprint(status),
+            Self::Ready(known) => *known,
+        }
+    }
 }
 
 /// All that a status says, in a number; the times of transitions apart, which follow from what it said before.

@@ -750,21 +750,25 @@ impl Memory {
                 }
                 self.start_afresh(now);
             }
+            // Too many calls is nothing about this one.
+            Sent::Refused(trouble @ Trouble::RateLimited) => self.put_off(settings, now, Some(trouble), not_before),
             Sent::Refused(trouble) => self.fail_call(settings, now, trouble, not_before),
             Sent::Unclear(trouble) => {
                 self.doubts.extend(&change, now + settings.doubt);
                 self.fail_call(settings, now, trouble, not_before);
             }
-            Sent::Withheld(trouble) => {
-                let again = not_before.unwrap_or(now + settings.retry);
-                self.look_at = again;
-                if let Some(trouble) = trouble {
-                    // Nothing was tried, so nothing failed: the call goes out when it may, and has its turn as before.
-                    self.failing = Some(Failing { trouble, since: now, stalled: trouble == Trouble::QuotaExhausted });
-                    self.due = Due::Correction;
-                    self.hold = again;
-                }
-            }
+            Sent::Withheld(trouble) => self.put_off(settings, now, trouble, not_before),
+        }
+    }
+
+    /// A call was not made, and has not failed: it goes out when it may, and has its turn as before.
+    fn put_off(&mut self, settings: &Settings, now: Time, trouble: Option<Trouble>, not_before: Option<Time>) {
+        let again = not_before.unwrap_or(now + settings.retry);
+        self.look_at = again;
+        if let Some(trouble) = trouble {
+            self.failing = Some(Failing { trouble, since: now, stalled: trouble == Trouble::QuotaExhausted });
+            self.due = Due::Correction;
+            self.hold = again;
         }
     }
 
