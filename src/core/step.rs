@@ -42,7 +42,7 @@ impl Uid {
     /// The hexadecimal digits of a UUID as a number; whatever else is in the text is passed over.
     #[must_use]
     pub fn of(text: &str) -> Self {
-        Self(text.chars().filter_map(|c| c.to_digit(16)).fold(0, |uid, digit| uid << 4 | u128::from(digit)))
+        Self(text.chars().filter_map(|c| c.to_digit(16)).fold(0, |uid, digit| (uid << 4) + u128::from(digit)))
     }
 }
 
@@ -695,7 +695,7 @@ impl Memory {
     /// both insist would otherwise switch the line back and forth as fast as they can.
     fn contend(&mut self, settings: &Settings, now: Time) {
         let Contest { rounds, at, .. } = self.contest;
-        let goes_on = rounds > 0 && now < at + CALM;
+        let goes_on = now < at + CALM;
         let rounds = if goes_on { rounds.saturating_add(1) } else { 1 };
         self.contest = Contest { rounds, at: now, until: now + self.backoff(settings, rounds.saturating_sub(1)) };
         self.hold = self.hold.max(self.contest.until);
@@ -1010,8 +1010,6 @@ fn patience(grace: Option<Duration>, since: Time, now: Time) -> (bool, Time) {
 }
 
 #[cfg(test)]
-mod listed;
-#[cfg(test)]
 mod model;
 #[cfg(test)]
-mod replaced;
+mod tests;

@@ -120,16 +120,18 @@ mod tests {
             }
             assert_eq!((walk.next(), asked.as_slice()), (None, offsets), "{case}");
             assert_eq!(walk.is_whole(250), whole, "{case}");
+            assert_eq!(walk.total(), pages.last().and_then(|(.., total)| *total), "{case}");
         }
     }
 
     #[test]
     fn a_list_without_an_end_is_left() {
         let mut walk = Walk::default();
-        while walk.next().is_some() {
+        for page in 0..MOST_PAGES {
+            assert_eq!(walk.next(), Some(page * LONGEST_PAGE));
             walk.take(LONGEST_PAGE, LONGEST_PAGE, None);
         }
-        assert_eq!(walk.pages, MOST_PAGES);
+        assert_eq!((walk.next(), walk.pages), (None, MOST_PAGES));
     }
 
     #[test]

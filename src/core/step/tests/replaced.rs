@@ -1,9 +1,6 @@
 //! What another line under the same id does.
 
-use super::{
-    listed::{CERTAIN, SETTINGS, START, at},
-    *,
-};
+use super::*;
 
 /// The line that the object adopted, and the one that has come in: paused and active, as asked and not.
 fn adopted() -> Sight {
