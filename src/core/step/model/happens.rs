@@ -286,7 +286,7 @@ impl Check {
                 // What stands already is not written again: the controller compares.
                 let stands = (stored.claim.map(|claim| claim.0), stored.failed, stored.replaced, stored.adopted);
                 if stands != (claim.map(|claim| claim.0), failed, replaced, adopted) {
-                    stored = Stored { claim, failed, replaced, adopted, ..stored };
+                    stored = Stored { failed, adopted, replaced, claim, ..stored };
                     stored.version = world.next_version();
                     world.store(Some(stored));
                 }
