@@ -157,9 +157,15 @@ mod tests {
 
     #[test]
     fn a_few_look_for_themselves_and_a_crowd_waits_for_the_pages() {
-        for (waiting, lines, crowd) in
-            [(1, 1, false), (5, 5, false), (100, 10_000, false), (250, 250, true), (10_000, 10_000, true)]
-        {
+        for (waiting, lines, crowd) in [
+            (1, 1, false),
+            (12, 100, false),
+            (13, 100, true),
+            (30, 1000, false),
+            (31, 1000, true),
+            (100, 10_000, false),
+            (10_000, 10_000, true),
+        ] {
             assert_eq!(is_crowd(waiting, lines), crowd, "{waiting} of {lines}");
         }
     }
