@@ -294,12 +294,12 @@ impl Follower {
             self.mailbox.settle(None);
             return;
         }
-        let Some(remote) = &self.remote else { return };
-        self.mailbox.settle(Some(remote));
         let adopted = self.memory().object().map(|object| object.identity).unwrap_or_default();
-        if let Some((Verdict::Synced, fingerprint)) = self.told
-            && remote.identity().tells(adopted)
-        {
+        let tells_all = self.remote.as_ref().is_none_or(|remote| remote.identity().tells(adopted));
+        if let Some(remote) = &self.remote {
+            self.mailbox.settle(Some(remote));
+        }
+        if let (Some((Verdict::Synced, fingerprint)), true) = (self.told, tells_all) {
             self.status = Status::Ready(fingerprint);
             self.remote = None;
             self.words = None;
@@ -751,6 +751,7 @@ impl Follower {
                 let (written, stands) = written.split(Source::Watch);
                 let written = Arc::new(written);
                 let before = std::mem::replace(&mut self.status, stands);
+                self.rested_with = None;
                 let before =
                     before.whole().and_then(|it| conditions::ready(&it.conditions)).map(|it| it.reason.as_str());
                 let named = self.name_event(verdict);

@@ -310,6 +310,8 @@ async fn another_line_under_the_same_id_is_let_be() {
 async fn an_answer_that_shows_another_line_is_the_last() {
     let play = async |stage: &Stage| {
         stage.paused_line("dep-1");
+        // Nor does a page of the list tell before.
+        stage.remote.inject(Fault::on(Route::List, Effect::Refuse(Refusal::new(500, "internal_server_error"))));
         stage.operator();
         stage.apply("support-line", "dep-1", true).await;
         stage.ready("support-line").await;
