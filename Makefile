@@ -1,12 +1,12 @@
 # What a person runs by hand here. `make` alone lists it.
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e soak bench fuzz mutants model image crds audit lint clean cargo control-plane programs
+.PHONY: help demo test e2e soak bench fuzz simulation mutants model image crds audit lint clean cargo control-plane programs
 
 # Where cargo puts what it builds, whatever its settings say.
 BUILT = $(shell cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/debug
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s  %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s  %s\n", $$1, $$2 }' Makefile
 
 demo: cargo control-plane ## Show a short story on a real API server; on a terminal it stays up until Ctrl-C
 	@[ -x "$(BUILT)/sarvam-demo" ] || echo 'Building the operator and the demo with cargo: a few minutes, once'
@@ -29,6 +29,9 @@ bench: cargo control-plane ## Measure edits, starts and an idle operator beside 
 
 fuzz: cargo ## Read ten million broken answers of the remote, or as many as FUZZ_REPLIES says; FUZZ_SEED makes others (cargo fuzz: see fuzz/Cargo.toml)
 	FUZZ_REPLIES="$${FUZZ_REPLIES:-10000000}" cargo test --locked --test fuzz -- --nocapture
+
+simulation: cargo ## Try every trouble at every step of every simulated story, and pairs of troubles; SIMULATION_SEED has other schedules: twenty minutes of one core
+	SIMULATION=long cargo test --locked --profile long --test simulation -- --nocapture
 
 mutants: cargo ## Change the decisions of src/core in every way that cargo-mutants knows, and see each change caught; FILES names other sources
 	@command -v cargo-mutants >/dev/null || { echo 'cargo-mutants is missing: cargo install --locked cargo-mutants' >&2; exit 1; }

@@ -516,7 +516,11 @@ impl Follower {
     /// One GET of the line, and when it began.
     fn look(&self) -> impl Future<Output = Result<(Time, Remote), (Option<Fault>, Trouble, Time)>> + use<> {
         let (term, whose) = (Arc::clone(&self.term), self.line());
-        let lane = if self.memory().looks_for_edit() { Lane::EditLook } else { Lane::Look };
+        let lane = match self.memory().for_edit() {
+            Some(Why::Edit) => Lane::EditLook,
+            Some(_) => Lane::RetryLook,
+            None => Lane::Look,
+        };
         async move { look(&term, whose, lane).await }
     }
 

@@ -430,10 +430,15 @@ impl Memory {
         !is_busy && !self.reread && !self.panicked && self.failing.is_none() && self.failures == 0
     }
 
-    /// Whether a look is for an edit that has not failed: it shows what there is to do, or what came of it.
+    /// Whether the next call or look is for an edit that has not been carried out: [`Why::Edit`], or [`Why::Retry`] after a try
+    /// that failed.
     #[must_use]
-    pub const fn looks_for_edit(&self) -> bool {
-        self.pending && self.failures == 0
+    pub const fn for_edit(&self) -> Option<Why> {
+        match (self.pending, self.failures) {
+            (false, _) => None,
+            (true, 0) => Some(Why::Edit),
+            (true, _) => Some(Why::Retry),
+        }
     }
 
     /// Whether the line is at rest: what shows it as it was last seen changes nothing.
@@ -895,12 +900,7 @@ impl Memory {
 
     fn send(&mut self, object: &Object, change: Change) -> Request {
         let rolls = self.rolls_out(object, &change);
-        let why = match change {
-            _ if rolls => Why::Rollout,
-            _ if self.pending && self.failures > 0 => Why::Retry,
-            _ if self.pending => Why::Edit,
-            _ => Why::Correction,
-        };
+        let why = if rolls { Why::Rollout } else { self.for_edit().unwrap_or(Why::Correction) };
         let verdict = self.doing(object, &change);
         // A status that tells of trouble stays as it is: it tells more than that we try again.
         let beside = match self.told {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sarvam_testkit::simulator::{Action, Line, LineState};
+use sarvam_testkit::simulator::{Action, Effect, Fault, Line, LineState, Refusal, Route};
 use serde_json::{Value, json};
 
 use crate::stage::{Setup, Stage, scenario};

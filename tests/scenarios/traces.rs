@@ -93,6 +93,10 @@ async fn an_edit_is_one_trace_from_its_news_to_ready() {
         let failed: Vec<_> = retried.iter().filter(|part| part.name == put).map(|part| part.failed).collect();
         assert_eq!((failed.first(), failed.last()), (Some(&true), Some(&false)), "{retried:#?}");
 
+        // The look before the second try is as urgent as an edit: the try can't go before it.
+        let lanes: Vec<_> = retried.iter().filter_map(|part| part.attributes.get("sarvam.lane")).take(3).collect();
+        assert_eq!(lanes, ["resume", "retry_look", "resume_retry"], "{retried:#?}");
+
         let roots: BTreeSet<_> = spans.iter().filter(|span| span.parent.is_empty()).map(|root| &root.trace).collect();
         assert!(spans.iter().all(|span| roots.contains(&span.trace)), "a part without its edit in {spans:#?}");
         let key = stage.first_key();

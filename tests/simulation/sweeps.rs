@@ -9,6 +9,9 @@ use crate::trouble::{Seam, TROUBLES, Trouble, What};
 /// How many failures are told of.
 const SHOWN: usize = 50;
 
+/// After how many runs a long run tells how far it is.
+const TOLD: usize = 1000;
+
 /// How often the same thing, such as a renewal of the lease, is struck in one story. A long run strikes it each time.
 const REPEATS: usize = 2;
 
@@ -84,18 +87,24 @@ pub fn some(count: usize) -> Vec<Case> {
     cases
 }
 
-/// Plays them all, tells the commands that replay those that fail, and shows the first of them whole.
+/// Plays them all. Each that fails is told at once, with the command that replays it; the first of them is shown whole.
 fn play(name: &str, cases: &[Case]) {
     assert!(!cases.is_empty(), "{name}: nothing was tried");
-    let failed: Vec<(&Case, String)> =
-        cases.iter().filter_map(|case| Some((case, case.play(false).failure?))).collect();
-    if let Some((first, _)) = failed.first() {
-        println!("{}", first.play(true).trace);
+    let mut failed = 0;
+    for (number, case) in cases.iter().enumerate() {
+        if is_long() && number.is_multiple_of(TOLD) {
+            println!("{name}: {number} of {} runs, at {case}", cases.len());
+        }
+        let Some(failure) = case.play(false).failure else { continue };
+        failed += 1;
+        if failed == 1 {
+            println!("{}", case.play(true).trace);
+        }
+        if failed <= SHOWN {
+            println!("{failure}\n  SEED='{case}' cargo test --test simulation replay -- --nocapture\n");
+        }
     }
-    for (case, failure) in failed.iter().take(SHOWN) {
-        println!("{failure}\n  SEED='{case}' cargo test --test simulation replay -- --nocapture\n");
-    }
-    assert!(failed.is_empty(), "{name}: {} of {} runs failed: see above", failed.len(), cases.len());
+    assert_eq!(failed, 0, "{name}: so many of {} runs failed: see above", cases.len());
     println!("{name}: {} runs", cases.len());
 }
 

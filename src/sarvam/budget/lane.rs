@@ -14,6 +14,9 @@ pub enum Lane {
     Resume,
     /// The same, after a try that failed.
     ResumeRetry,
+    /// A look that an edit waits for after a try that failed. It goes first, since the line may well be wrong, and the next try
+    /// can't go before it.
+    RetryLook,
     /// A look that an edit waits for: what there is to do, or what came of it.
     EditLook,
     /// One step of a change of a line's configuration.
@@ -30,7 +33,7 @@ pub enum Lane {
 
 impl Lane {
     /// How many there are.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = 11;
 
     /// All of them, the most urgent first.
     pub const ALL: [Self; Self::COUNT] = [
@@ -38,6 +41,7 @@ impl Lane {
         Self::PauseRetry,
         Self::Resume,
         Self::ResumeRetry,
+        Self::RetryLook,
         Self::EditLook,
         Self::Rollout,
         Self::Correction,
@@ -54,6 +58,7 @@ impl Lane {
             Self::PauseRetry => "pause_retry",
             Self::Resume => "resume",
             Self::ResumeRetry => "resume_retry",
+            Self::RetryLook => "retry_look",
             Self::EditLook => "edit_look",
             Self::Rollout => "rollout",
             Self::Correction => "correction",
@@ -69,7 +74,9 @@ impl Lane {
         match self {
             Self::Pause => MAX_IN_FLIGHT,
             Self::Resume | Self::EditLook => MAX_IN_FLIGHT - 1,
-            Self::PauseRetry | Self::ResumeRetry | Self::Rollout | Self::Correction => MAX_IN_FLIGHT - 2,
+            Self::PauseRetry | Self::ResumeRetry | Self::RetryLook | Self::Rollout | Self::Correction => {
+                MAX_IN_FLIGHT - 2
+            }
             Self::Look | Self::Walk | Self::Import => MAX_IN_FLIGHT - 3,
         }
     }
