@@ -42,10 +42,11 @@ fn a_line_is_quiet_while_nothing_is_the_matter() {
 }
 
 #[test]
-fn a_look_is_for_an_edit_until_it_fails() {
-    for (pending, failures, expected) in [(true, 0, true), (true, 1, false), (false, 0, false), (false, 1, false)] {
+fn a_look_is_for_an_edit_or_its_retry() {
+    let (edit, retry) = (Some(Why::Edit), Some(Why::Retry));
+    for (pending, failures, expected) in [(true, 0, edit), (true, 1, retry), (false, 0, None), (false, 1, None)] {
         let memory = Memory { pending, failures, ..Memory::first() };
-        assert_eq!(memory.looks_for_edit(), expected, "{pending} {failures}");
+        assert_eq!(memory.for_edit(), expected, "{pending} {failures}");
     }
 }
 
