@@ -156,7 +156,7 @@ fn write(
                     line.deployment.to_string(),
                     (line.state == State::Paused).to_string(),
                     line.config.app_version.map(|version| version.to_string()).unwrap_or_default(),
-                    line.phone_numbers().join(","),
+                    line.config.phone_numbers().join(","),
                 ]
             });
             output::table(&[heads].into_iter().chain(rows).collect::<Vec<_>>())
@@ -196,7 +196,7 @@ fn manifest(namespace: &str, workspace: &str, name: &str, line: &Remote, managed
 /// What a person knows the line by.
 fn about(line: &Remote) -> String {
     let name = line.config.name.clone().unwrap_or_else(|| "(no name)".to_owned());
-    let numbers = line.phone_numbers();
+    let numbers = line.config.phone_numbers();
     let agent = match (&line.app_id, line.config.app_version) {
         (Some(agent), Some(version)) => Some(format!("{agent} version {version}")),
         (agent, _) => agent.clone(),

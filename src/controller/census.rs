@@ -55,7 +55,7 @@ impl<T> Census<T> {
         self.list = self.list.wrapping_add(1);
     }
 
-    /// The object is there.
+    /// The object is there, as it was. What is inserted needs no mark.
     pub fn mark(&mut self, key: &Key) {
         if let Some((list, _)) = self.objects.get_mut(key) {
             *list = self.list;

@@ -65,7 +65,7 @@ impl Cluster {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Everything has been listed: tasks may begin.
+    /// Everything has been listed: work may begin.
     pub fn open(&self) {
         let mut inner = self.inner();
         inner.open = true;
@@ -73,7 +73,7 @@ impl Cluster {
         inner.deployments.values().for_each(|(_, mailbox)| mailbox.signal(true));
     }
 
-    /// Nothing new is begun any more: wakes all tasks to see that.
+    /// Nothing new is begun any more: every line sees that.
     pub fn stop(&self) {
         let inner = self.inner();
         inner.workspaces.values().for_each(|account| account.close());
@@ -89,11 +89,11 @@ impl Cluster {
     pub fn put_workspace(&self, workspace: Workspace) -> Option<Arc<Account>> {
         let key = Key::of(&workspace.metadata);
         let mut inner = self.inner();
-        inner.workspaces.mark(&key);
         if let Some(account) = inner.workspaces.get(&key).filter(|account| account.uid() == workspace.metadata.uid) {
             if account.update(workspace) {
                 inner.poke_workspace(&key);
             }
+            inner.workspaces.mark(&key);
             return None;
         }
         let account = Arc::new(Account::new(key.clone(), workspace));
@@ -121,10 +121,9 @@ impl Cluster {
         }
     }
 
-    /// Takes an object in, and returns the mailbox of its task where there is none yet.
+    /// Takes an object in, and returns its mailbox where it is new.
     pub fn put_deployment(&self, key: &Key, seen: Seen, status: Status, source: Source) -> Option<Arc<Mailbox>> {
         let mut inner = self.inner();
-        inner.deployments.mark(key);
         let (before, mailbox) = inner.deployments.get(key).cloned().unzip();
         // The echo of a write of ours, whose answer was the same, is no news. Nor is what a watch tells late: only a list may go back,
         // after a restore from a backup.
@@ -133,6 +132,7 @@ impl Cluster {
                 || source == Source::Watch && before.uid() == seen.uid() && seen.version() < before.version()
         };
         if before.as_deref().is_some_and(is_old) {
+            inner.deployments.mark(key);
             return None;
         }
         let is_new = mailbox.is_none();

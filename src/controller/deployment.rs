@@ -813,7 +813,7 @@ impl Follower {
         if verdict != Verdict::Synced {
             return None;
         }
-        let state = self.memory().sight().map(|sight| sight.state);
+        let state = self.found().map(|sight| sight.state);
         let acted = std::mem::take(&mut self.acted);
         Some(match (std::mem::take(&mut self.drifted), state) {
             (true, _) => "DriftCorrected",
@@ -1002,7 +1002,7 @@ fn with_sight(facts: RemoteStatus, seen: &Sight, with_connections: bool) -> Remo
         name: config.display_name,
         description: config.description,
         app_version: config.app_version,
-        phone_numbers: seen.config.connections.numbers().into_iter().map(str::to_owned).collect(),
+        phone_numbers: seen.config.phone_numbers(),
         connections: config.connections.unwrap_or_default(),
         schedule: config.schedule.map(Box::new),
         ..facts

@@ -1,4 +1,4 @@
-//! News for the task of one object, and what the list last said of its line.
+//! News for one object, what the list last said of its line, and the line itself while it rests.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -19,7 +19,7 @@ use crate::core::{
     time::Time,
 };
 
-/// Where news for one object is left until its task takes it.
+/// Where news for one object is left until its line takes it.
 #[derive(Default)]
 pub struct Mailbox {
     state: Mutex<State>,
@@ -183,7 +183,7 @@ impl Mailbox {
         state.inbox.take().map(|inbox| *inbox).unwrap_or_default()
     }
 
-    /// Takes in what a page shows of the line that was asked for at `began`, in a walk that began at `walk`. Its task is woken
+    /// Takes in what a page shows of the line that was asked for at `began`, in a walk that began at `walk`. The line is called
     /// where it has to think about that. True where the walk had not shown the line before.
     pub fn list(&self, walk: Time, began: Time, remote: Remote) -> bool {
         let shows = fingerprint(&remote);

@@ -1,7 +1,7 @@
 //! The poller of one Workspace: walks the list of its lines, and hands on what it shows.
 //!
 //! A page of a hundred lines that are as they were costs one call and a hundred comparisons. Only a line that shows
-//! otherwise, or that a whole walk has missed, wakes the task of its object, and that one looks for itself before it acts.
+//! otherwise, or that a whole walk has missed, is called to work, and it looks for itself before it acts.
 //! The first page also tells whether the key is good.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};

@@ -92,12 +92,6 @@ impl Remote {
     pub fn identity(&self) -> Identity {
         Identity::new(self.app_id.as_deref(), self.created_at)
     }
-
-    /// The numbers of all connections, in order and each once.
-    #[must_use]
-    pub fn phone_numbers(&self) -> Vec<String> {
-        self.config.connections.numbers().into_iter().map(str::to_owned).collect()
-    }
 }
 
 /// One page of the list of lines.

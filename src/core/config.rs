@@ -36,6 +36,14 @@ pub struct Shown {
     pub schedule: Option<Schedule>,
 }
 
+impl Shown {
+    /// The numbers of all connections, in order and each once.
+    #[must_use]
+    pub fn phone_numbers(&self) -> Vec<String> {
+        self.connections.numbers().into_iter().map(str::to_owned).collect()
+    }
+}
+
 /// The connections of a line, as far as an answer tells them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ShownConnections {

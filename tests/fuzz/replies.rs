@@ -179,7 +179,7 @@ fn same(line: &Remote, id: &str, object: &Json) {
         let told = only(object, field).and_then(Json::text).and_then(|time| time.parse().ok());
         assert_eq!(read, told, "{field} is misread");
     }
-    line.phone_numbers().iter().for_each(|number| check_words(number, 256));
+    line.config.phone_numbers().iter().for_each(|number| check_words(number, 256));
 }
 
 /// What the remote says is shown in this form only.

@@ -63,7 +63,7 @@ fn a_whole_object_is_read() {
             updated_by: Some("asha@example.com".into()),
         }
     );
-    assert_eq!(remote.phone_numbers(), ["+911", "+912"]);
+    assert_eq!(remote.config.phone_numbers(), ["+911", "+912"]);
 }
 
 fn full(connections: &[(&str, &[&str])]) -> ShownConnections {
@@ -150,7 +150,7 @@ fn the_first_thousand_numbers_are_kept() {
         |more: &str| format!(r#"{{"deployment_id":"dep-1","phone_numbers":["{}"{more}]}}"#, numbers.join("\",\""));
     for more in ["", r#","+0""#, r#","+0","+1""#] {
         assert_eq!(
-            answer(Call::Get, 200, &body(more)).map(|remote| remote.phone_numbers()),
+            answer(Call::Get, 200, &body(more)).map(|remote| remote.config.phone_numbers()),
             Ok(numbers.clone()),
             "{more}"
         );
@@ -445,7 +445,7 @@ fn a_page_counts_every_row_and_reads_those_with_an_id() {
     .unwrap();
     let read: Vec<_> = page.lines.iter().map(|line| (line.deployment.as_str(), line.state)).collect();
     assert_eq!(read, [("dep-1", State::Paused), ("dep-2", State::Unknown)]);
-    assert_eq!(page.lines[0].phone_numbers(), ["+911"]);
+    assert_eq!(page.lines[0].config.phone_numbers(), ["+911"]);
     assert_eq!((page.rows, page.total), (8, Some(3)));
     let untold = read_page(r#"{"items":[],"total":-1}"#).unwrap();
     assert_eq!((untold.rows, untold.total), (0, None));

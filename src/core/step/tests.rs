@@ -33,6 +33,25 @@ fn sight(state: State) -> Sight {
     Sight { state, config: Arc::default(), identity: Identity::default() }
 }
 
+/// An object that somebody has just made, and that asks for *paused*.
+fn object() -> Object {
+    Object {
+        uid: Uid(1),
+        version: Version(1),
+        generation: 1,
+        paused: true,
+        mode: Mode::Correct,
+        config: Arc::default(),
+        rollout: Rollout::default(),
+        claims: false,
+        edited: false,
+        failed: None,
+        down_since: None,
+        identity: Identity::default(),
+        identity_changed: false,
+    }
+}
+
 /// A line whose object asks for *paused*.
 struct Line {
     settings: Settings,
@@ -48,21 +67,7 @@ impl Line {
 
     /// A new leader has listed the object.
     fn listed(mode: Mode, claims: bool) -> Self {
-        let object = Object {
-            uid: Uid(1),
-            version: Version(1),
-            generation: 1,
-            paused: true,
-            mode,
-            config: Arc::default(),
-            rollout: Rollout::default(),
-            claims,
-            edited: false,
-            failed: None,
-            down_since: None,
-            identity: Identity::default(),
-            identity_changed: false,
-        };
+        let object = Object { mode, claims, ..object() };
         let mut line = Self::new(Memory::inherited(&SETTINGS, START));
         line.on(START, Event::Noticed(object, Source::List));
         assert_eq!(line.request, Request::Look);

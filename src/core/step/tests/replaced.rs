@@ -69,21 +69,7 @@ struct Line {
 impl Line {
     /// A new leader has read the object.
     fn read(identity_changed: bool) -> Self {
-        let object = Object {
-            uid: Uid(1),
-            version: Version(1),
-            generation: 1,
-            paused: true,
-            mode: Mode::Correct,
-            config: Arc::default(),
-            rollout: Rollout::default(),
-            claims: !identity_changed,
-            edited: false,
-            failed: None,
-            down_since: None,
-            identity: adopted().identity,
-            identity_changed,
-        };
+        let object = Object { claims: !identity_changed, identity: adopted().identity, identity_changed, ..object() };
         let memory = Memory::inherited(&SETTINGS, START);
         let mut line = Self { memory, request: Request::Wait(Time::NEVER), object: object.clone(), now: START };
         line.on(Event::Noticed(object, Source::List));

@@ -55,21 +55,7 @@ impl Story {
 
     /// The same with a leader that knows this.
     fn led(memory: Memory, object: impl FnOnce(&mut Object)) -> Self {
-        let mut first = Object {
-            uid: Uid(1),
-            version: Version(1),
-            generation: 1,
-            paused: false,
-            mode: Mode::Correct,
-            config: Arc::default(),
-            rollout: Rollout::default(),
-            claims: false,
-            edited: false,
-            failed: None,
-            down_since: None,
-            identity: Identity::default(),
-            identity_changed: false,
-        };
+        let mut first = Object { paused: false, ..super::object() };
         object(&mut first);
         let line = Line::new(memory);
         let config = Shown { app_version: Some(1), name: Some("a".to_owned()), ..Shown::default() };
