@@ -60,13 +60,14 @@ impl Events {
         Self { recorders, places: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
-    /// Tells of `now`, where it is news after `before` (the reason that stood).
+    /// Tells of `now`, where it is news after `before` (the reason that stood), or `named` says what was done to come there.
     pub fn transition(&self, mut object: ObjectReference, before: Option<&str>, now: &Conditions, named: Option<&str>) {
         let passing = matches!(now.reason, Reason::Pending | Reason::Progressing | Reason::AwaitingConfirmation);
-        let reason = named.map_or_else(|| now.reason.to_string(), ToOwned::to_owned);
-        if passing || before == Some(now.reason.to_string().as_str()) {
+        let reason = now.reason.to_string();
+        if passing || (named.is_none() && before == Some(reason.as_str())) {
             return;
         }
+        let reason = named.map_or(reason, ToOwned::to_owned);
         let good = now.reason == Reason::RollingOut || (now.ready == Truth::True && now.progress == Progress::Done);
         let event = Event {
             type_: if good { EventType::Normal } else { EventType::Warning },

@@ -497,6 +497,20 @@ impl Stage {
 
     // Waiting.
 
+    /// Waits until Events tell this of an object, so many times: they are published beside the work, and a repeat counts up the first.
+    pub async fn published(&self, name: &str, reason: &str, times: i64) {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let events = self.events().await;
+            let told = events.iter().filter(|event| event["regarding"]["name"] == name && event["reason"] == reason);
+            if told.map(|event| event["series"]["count"].as_i64().unwrap_or(1)).sum::<i64>() == times {
+                return;
+            }
+            assert!(Instant::now() < deadline, "not {times} Events {reason} of {name} after {LIMIT:?}: {events:#?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Waits until a Deployment object, at its newest edit, is so, and returns it.
     pub async fn until(&self, name: &str, what: &str, so: impl Fn(&Value) -> bool) -> Value {
         let Edit { uid, generation, .. } = self.known(name);
