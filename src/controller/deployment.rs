@@ -1,6 +1,12 @@
 //! One `Deployment` object: runs the step function of its line and carries out what it asks for.
 
-use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
+use std::{
+    mem::{replace, take},
+    panic::AssertUnwindSafe,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::FutureExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time as Timestamp;
@@ -20,7 +26,7 @@ use super::{
     Term,
     census::Key,
     cluster::Standing,
-    desk::{Called, Desk},
+    desk::Desk,
     in_time,
     mailbox::{Edited, Mailbox, Row},
     merge_patch::merge_patch,
@@ -51,7 +57,7 @@ use crate::{
 const HEAD_START: Duration = Duration::from_millis(100);
 
 /// Works on an object until there is nothing to do, and leaves it at rest; or lets go of it where it is gone or the term is over.
-pub async fn work_on((mut follower, mut start): Called) {
+pub async fn work_on(mut follower: Box<Follower>, mut start: Start) {
     let rests = loop {
         // Boxed, so that who only passes by takes little memory.
         if let Ok(rests) = Box::pin(AssertUnwindSafe(follower.work(start)).catch_unwind()).await {
@@ -183,17 +189,20 @@ impl Follower {
             Start::Time => self.step(Event::Woken),
             Start::Panicked => self.step(Event::Interrupted),
         };
+        // The status says what there is to say: it was written for the request that this one follows.
+        let mut is_told = false;
         loop {
             if self.term.is_over() {
                 return None;
             }
+            let was_told = replace(&mut is_told, false);
             let edit = self.edit.as_deref().map(Edit::context);
             if matches!(request, Request::Tell(_)) && self.lacks_facts() {
                 self.doubted = true;
                 request = Request::Look;
             }
             let event = match request {
-                Request::Wait(_) if self.would_tell_otherwise() => {
+                Request::Wait(_) if !was_told && self.would_tell_otherwise() => {
                     self.told = None;
                     Event::Reworded
                 }
@@ -230,6 +239,7 @@ impl Follower {
                 Request::Read => within(edit, Box::pin(self.read())).await,
                 Request::Tell(verdict) => {
                     let told = within(edit, Box::pin(self.tell(verdict))).await;
+                    is_told = matches!(told, Told::Written(..));
                     Event::Told(verdict, told)
                 }
                 Request::Send { change, why, beside } => {
@@ -273,7 +283,7 @@ impl Follower {
             Place::Own(_, guard) => &mut **guard,
             Place::Apart(memory) => memory,
         };
-        let (next, thought) = think(std::mem::replace(memory, Memory::first()), &settings, now);
+        let (next, thought) = think(replace(memory, Memory::first()), &settings, now);
         *memory = next;
         thought
     }
@@ -371,7 +381,7 @@ impl Follower {
             // An echo of our own last write is older than what that write answered.
             if self.seen.as_ref().is_none_or(|known| known.version() <= seen.version()) {
                 self.seen = Some(seen);
-                if let Status::Ready(fingerprint) = std::mem::replace(&mut self.status, status) {
+                if let Status::Ready(fingerprint) = replace(&mut self.status, status) {
                     self.rested_with = Some(fingerprint);
                 }
             }
@@ -714,12 +724,19 @@ impl Follower {
             // The line failed under the object that owned it before, which took the remote's words with it.
             self.note_fault(None, trouble);
         }
-        let (status, _) = self.status(&seen, verdict);
-        if self.status.says(&status) {
-            self.told(verdict, &status);
+        let news = self.status(&seen, verdict);
+        if self.status.says(&news.0) {
+            self.told(verdict, &news.0);
             return Told::Written(seen.version(), seen.identity());
         }
-        drop(status);
+        let term = Arc::clone(&self.term);
+        if self.status.whole().is_some()
+            && let Ok(_permit) = term.api_requests.try_acquire()
+        {
+            return Box::pin(self.write(verdict, &seen, news)).await;
+        }
+        // At a cold start very many wait for their turn. None keeps what it is going to say.
+        drop(news);
         if self.status.whole().is_none() {
             // What is to be changed must be known.
             match Box::pin(self.fetch()).await {
@@ -729,13 +746,13 @@ impl Follower {
                 Err(()) => return Told::Failed,
             }
         }
-        let term = Arc::clone(&self.term);
         let _permit = term.api_requests.acquire().await;
-        Box::pin(self.write(verdict, &seen)).await
+        let news = self.status(&seen, verdict);
+        Box::pin(self.write(verdict, &seen, news)).await
     }
 
-    async fn write(&mut self, verdict: Verdict, seen: &Seen) -> Told {
-        let (status, conditions) = self.status(seen, verdict);
+    async fn write(&mut self, verdict: Verdict, seen: &Seen, news: (DeploymentStatus, Conditions)) -> Told {
+        let (status, conditions) = news;
         let before = self.status.whole();
         let (uid, version) = seen.guard();
         let patch = json!({
@@ -754,7 +771,7 @@ impl Follower {
             Ok(written) => {
                 let (written, stands) = written.split(Source::Watch);
                 let written = Arc::new(written);
-                let before = std::mem::replace(&mut self.status, stands);
+                let before = replace(&mut self.status, stands);
                 self.rested_with = None;
                 let before =
                     before.whole().and_then(|it| conditions::ready(&it.conditions)).map(|it| it.reason.as_str());
@@ -814,8 +831,8 @@ impl Follower {
             return None;
         }
         let state = self.found().map(|sight| sight.state);
-        let acted = std::mem::take(&mut self.acted);
-        Some(match (std::mem::take(&mut self.drifted), state) {
+        let acted = take(&mut self.acted);
+        Some(match (take(&mut self.drifted), state) {
             (true, _) => "DriftCorrected",
             (false, Some(State::Paused)) if acted => "Paused",
             (false, Some(State::Active)) if acted => "Resumed",

@@ -1,27 +1,25 @@
-//! Lines at rest: none has a task, until there is news for it or its time has come.
+//! Lines at rest: none has a task, until there is news for it or its time has come. Then it gets one from here, at once: a
+//! way through others would cost an edit more than most of what it does.
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use tokio::sync::{
-    Notify,
-    mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-};
+use tokio::{sync::Notify, task::JoinSet};
+use tracing::error;
 
 use super::{
-    deployment::{Follower, Start},
+    deployment::{self, Follower, Start},
     mailbox::Mailbox,
 };
-use crate::{clock::Clock, core::time::Time};
+use crate::{clock::Clock, core::time::Time, metrics::Metrics};
 
-/// A line that has something to do.
-pub type Called = (Box<Follower>, Start);
-
-/// Calls lines to work.
+/// Gives lines a task while they have something to do, and others one for good.
 pub struct Desk {
-    calls: UnboundedSender<Called>,
+    /// `None`: the term is over.
+    tasks: Mutex<Option<JoinSet<()>>>,
+    metrics: Metrics,
     alarms: Mutex<Alarms>,
     /// An alarm was set that goes before all others.
     sooner: Notify,
@@ -38,23 +36,54 @@ struct Alarms {
 pub type Alarm = (Time, u64);
 
 impl Desk {
-    /// A desk, and where those come out who are called.
-    pub fn new() -> (Self, UnboundedReceiver<Called>) {
-        let (calls, called) = unbounded_channel();
-        (Self { calls, alarms: Mutex::default(), sooner: Notify::new() }, called)
+    /// A desk that tells these metrics of tasks that end as none may.
+    pub fn new(metrics: Metrics) -> Self {
+        let tasks = Mutex::new(Some(JoinSet::new()));
+        Self { tasks, metrics, alarms: Mutex::default(), sooner: Notify::new() }
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, Option<JoinSet<()>>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn alarms(&self) -> MutexGuard<'_, Alarms> {
         self.alarms.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Calls a line to work. When nobody takes calls any more, that is its end.
+    /// Calls a line to work. When the term is over, that is its end.
     pub fn call(&self, follower: Box<Follower>, start: Start) {
-        drop(self.calls.send((follower, start)));
+        self.spawn(deployment::work_on(follower, start));
+    }
+
+    /// Begins a task, unless the term is over.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(tasks) = &mut *self.tasks() {
+            self.forget_ended(tasks);
+            tasks.spawn(task);
+        }
+    }
+
+    /// What has ended is kept until it is asked for.
+    fn forget_ended(&self, tasks: &mut JoinSet<()>) {
+        while let Some(ended) = tasks.try_join_next() {
+            if let Err(error) = ended {
+                // Tasks catch their own panics: this is the end of the rope.
+                self.metrics.panics.inc();
+                error!(%error, "a task ended that must not");
+            }
+        }
+    }
+
+    /// The term is over: no task begins any more. Returns those that have not ended.
+    pub fn close(&self) -> JoinSet<()> {
+        self.tasks().take().unwrap_or_default()
     }
 
     /// Has the line of that mailbox called at `at`; `None`: never.
     pub fn set(&self, at: Time, mailbox: &Arc<Mailbox>) -> Option<Alarm> {
+        if let Some(tasks) = &mut *self.tasks() {
+            self.forget_ended(tasks);
+        }
         if at == Time::NEVER {
             return None;
         }
@@ -74,7 +103,7 @@ impl Desk {
     }
 
     /// Calls each line at its time, for ever.
-    pub async fn ring(&self, clock: Clock) {
+    pub async fn ring(self: Arc<Self>, clock: Clock) {
         loop {
             let next = self.alarms().set.first_key_value().map_or(Time::NEVER, |((at, _), _)| *at);
             tokio::select! {

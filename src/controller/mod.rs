@@ -20,12 +20,14 @@ pub use events::Events;
 
 use std::{
     collections::HashMap,
-    future::ready,
+    future::{pending, ready},
+    panic::resume_unwind,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, future::join_all};
 use kube::{
     Api, Client, Resource,
     core::DeserializeGuard,
@@ -37,18 +39,13 @@ use kube::{
 use opentelemetry::{KeyValue, trace::SpanKind};
 use serde::de::DeserializeOwned;
 use tokio::{
-    sync::{Semaphore, mpsc::UnboundedReceiver, watch},
+    sync::{Notify, Semaphore, watch},
     task::JoinSet,
+    time::timeout,
 };
 use tracing::warn;
 
-use self::{
-    census::Key,
-    cluster::Cluster,
-    deployment::Follower,
-    desk::{Called, Desk},
-    seen::Received,
-};
+use self::{census::Key, cluster::Cluster, deployment::Follower, desk::Desk, seen::Received};
 use crate::{
     api::Workspace,
     clock::Clock,
@@ -156,98 +153,104 @@ pub async fn run(context: Context, readiness: &watch::Sender<Readiness>) {
     let leadership = context.leadership.clone();
     let mut stopping = context.stopping.clone();
     let drain = context.call_timeout.min(Duration::from_secs(8));
-    let (desk, called) = Desk::new();
+    let desk = Arc::new(Desk::new(context.metrics.clone()));
     let term = Arc::new(Term {
         context,
         cluster: Cluster::default(),
-        desk: Arc::new(desk),
+        desk: Arc::clone(&desk),
         lines: Mutex::default(),
         budgets: Budgets::default(),
         api_requests: Semaphore::new(API_REQUESTS),
     });
-    let mut tasks = JoinSet::new();
-    tokio::select! {
+    let _end = End(Arc::clone(&term));
+    let listed = [Arc::default(), Arc::default()];
+    // Each has a task of its own, so that it is looked after only when there is something for it.
+    let mut senses = JoinSet::new();
+    senses.spawn(watch_workspaces(Arc::clone(&term), Arc::clone(&listed[0])));
+    senses.spawn(watch_deployments(Arc::clone(&term), Arc::clone(&listed[1])));
+    senses.spawn(Arc::clone(&desk).ring(term.context.clock));
+    let work = async {
+        // No object is judged before its Workspace can be known.
+        join_all(listed.iter().map(|listed| listed.notified())).await;
+        term.cluster.open();
+        readiness.send_replace(Readiness::Leading);
+        pending::<bool>().await
+    };
+    let is_stopped = tokio::select! {
         biased;
-        () = leadership.ended() => warn!("the lease is lost: this process stops acting"),
-        // The guard that it returns must not be held while the tasks end.
-        () = async { drop(stopping.wait_for(|stopping| *stopping).await) } => {
-            // Tasks see it too and end after the call that they are in.
-            term.cluster.stop();
-            let _ = tokio::time::timeout(drain, async { while tasks.join_next().await.is_some() {} }).await;
+        () = leadership.ended() => {
+            warn!("the lease is lost: this process stops acting");
+            false
         }
-        () = dispatch(&term, &mut tasks, called, readiness) => {}
+        // The guard that it returns must not be held while the tasks end.
+        () = async { drop(stopping.wait_for(|stopping| *stopping).await) } => true,
+        // None ends but by a bug, and without it this process sees nothing any more: it had better start again.
+        Some(Err(ended)) = senses.join_next() => resume_unwind(ended.into_panic()),
+        never = work => never,
+    };
+    senses.shutdown().await;
+    let mut tasks = desk.close();
+    if is_stopped {
+        // Tasks see it too and end after the call that they are in.
+        term.cluster.stop();
+        let _ = timeout(drain, async { while tasks.join_next().await.is_some() {} }).await;
     }
     readiness.send_replace(Readiness::Starting);
     tasks.shutdown().await;
-    // Lines at rest hold the term, and the term holds them.
-    term.cluster.dismiss();
 }
 
-/// Hands what the watches bring to the lines, and gives each line a task while it has something to do.
-async fn dispatch(
-    term: &Arc<Term>,
-    tasks: &mut JoinSet<()>,
-    mut called: UnboundedReceiver<Called>,
-    readiness: &watch::Sender<Readiness>,
-) {
-    let mut ring = std::pin::pin!(term.desk.ring(term.context.clock));
-    let mut deployments = std::pin::pin!(notes::<Received>(&term.context));
-    let mut workspaces = std::pin::pin!(notes::<DeserializeGuard<Workspace>>(&term.context));
-    // No object is judged before its Workspace can be known.
-    let (mut listed_deployments, mut listed_workspaces) = (false, false);
-    loop {
-        tokio::select! {
-            // In this order, not by chance: a run in the simulation must go the same way when it is repeated.
-            biased;
-            Some(note) = workspaces.next() => match note {
-                Note::Seen(_, DeserializeGuard(Ok(workspace)), _) => {
-                    if let Some(account) = term.cluster.put_workspace(workspace) {
-                        tasks.spawn(poller::walk_on(Arc::clone(term), Arc::clone(&account)));
-                        tasks.spawn(workspace::keep(Arc::clone(term), account));
-                    }
+/// The end of a term, however it comes: tasks and lines at rest hold it, and it holds them.
+struct End(Arc<Term>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        drop(self.0.desk.close());
+        self.0.cluster.dismiss();
+    }
+}
+
+/// Hands what the watch of the Workspaces brings to those who keep them. Tells when all are `listed`.
+async fn watch_workspaces(term: Arc<Term>, listed: Arc<Notify>) {
+    let mut notes = pin!(notes::<DeserializeGuard<Workspace>>(&term.context));
+    while let Some(note) = notes.next().await {
+        match note {
+            Note::Seen(_, DeserializeGuard(Ok(workspace)), _) => {
+                if let Some(account) = term.cluster.put_workspace(workspace) {
+                    term.desk.spawn(poller::walk_on(Arc::clone(&term), Arc::clone(&account)));
+                    term.desk.spawn(workspace::keep(Arc::clone(&term), account));
                 }
-                Note::Seen(key, DeserializeGuard(Err(invalid)), _) => {
-                    warn!(workspace = %key, error = %invalid.error, "this Workspace breaks its schema and counts as missing");
-                    term.cluster.remove_workspace(&key);
-                }
-                Note::Gone(key) => term.cluster.remove_workspace(&key),
-                Note::Listing => term.cluster.list_workspaces(),
-                Note::Listed => {
-                    term.cluster.listed_workspaces();
-                    listed_workspaces = true;
-                }
-            },
-            Some(note) = deployments.next() => match note {
-                Note::Seen(key, received, source) => {
-                    let (seen, status) = received.split(source);
-                    if let Some(mailbox) = term.cluster.put_deployment(&key, seen, status, source) {
-                        mailbox.rest(Follower::new(term, key, Arc::clone(&mailbox)), Time::NEVER);
-                    }
-                }
-                Note::Gone(key) => term.cluster.remove_deployment(&key),
-                Note::Listing => term.cluster.list_deployments(),
-                Note::Listed => {
-                    term.cluster.listed_deployments();
-                    listed_deployments = true;
-                }
-            },
-            Some(line) = called.recv() => {
-                tasks.spawn(deployment::work_on(line));
-                continue;
             }
-            () = &mut ring => continue,
-            Some(ended) = tasks.join_next() => {
-                if let Err(error) = ended {
-                    // Tasks catch their own panics: this is the end of the rope.
-                    term.context.metrics.panics.inc();
-                    tracing::error!(%error, "a task ended that must not");
-                }
-                continue;
+            Note::Seen(key, DeserializeGuard(Err(invalid)), _) => {
+                warn!(workspace = %key, error = %invalid.error, "this Workspace breaks its schema and counts as missing");
+                term.cluster.remove_workspace(&key);
+            }
+            Note::Gone(key) => term.cluster.remove_workspace(&key),
+            Note::Listing => term.cluster.list_workspaces(),
+            Note::Listed => {
+                term.cluster.listed_workspaces();
+                listed.notify_one();
             }
         }
-        if listed_deployments && listed_workspaces && *readiness.borrow() != Readiness::Leading {
-            term.cluster.open();
-            readiness.send_replace(Readiness::Leading);
+    }
+}
+
+/// Hands what the watch of the lines brings to them. Tells when all are `listed`.
+async fn watch_deployments(term: Arc<Term>, listed: Arc<Notify>) {
+    let mut notes = pin!(notes::<Received>(&term.context));
+    while let Some(note) = notes.next().await {
+        match note {
+            Note::Seen(key, received, source) => {
+                let (seen, status) = received.split(source);
+                if let Some(mailbox) = term.cluster.put_deployment(&key, seen, status, source) {
+                    mailbox.rest(Follower::new(&term, key, Arc::clone(&mailbox)), Time::NEVER);
+                }
+            }
+            Note::Gone(key) => term.cluster.remove_deployment(&key),
+            Note::Listing => term.cluster.list_deployments(),
+            Note::Listed => {
+                term.cluster.listed_deployments();
+                listed.notify_one();
+            }
         }
     }
 }
@@ -308,7 +311,7 @@ fn reason_of(error: &kube::Error) -> String {
 
 /// Ends a request to the API server that takes too long.
 async fn in_time<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
-    tokio::time::timeout(API_TIMEOUT, request)
+    timeout(API_TIMEOUT, request)
         .await
         .unwrap_or_else(|_| Err(kube::Error::Service("the API server did not answer in time".into())))
 }

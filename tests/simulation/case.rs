@@ -96,7 +96,7 @@ impl Case {
             .start_paused(true)
             .build()
             .expect("a runtime without I/O");
-        runtime.block_on(async {
+        let (mut outcome, world) = runtime.block_on(async {
             let world = World::new(self.seed, self.troubles.iter().copied().collect(), traced);
             let played = self.unfold(&world).await;
             let judged = catch_unwind(AssertUnwindSafe(|| judge_run(self.story, &world)));
@@ -104,8 +104,16 @@ impl Case {
                 let text = panic.downcast_ref::<String>().map(String::as_str);
                 Err(text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a rule is broken").to_owned())
             });
-            Outcome { failure: played.and(judged).err(), seams: world.seams(), trace: world.trace() }
-        })
+            (Outcome { failure: played.and(judged).err(), seams: world.seams(), trace: world.trace() }, world)
+        });
+        drop(runtime);
+        let holders = Arc::strong_count(&world) - 1;
+        if holders > 0 {
+            outcome
+                .failure
+                .get_or_insert_with(|| format!("{holders} things of operators that have ended hold the world"));
+        }
+        outcome
     }
 
     /// Plays the story to its end.
