@@ -13,6 +13,7 @@ use sarvam_testkit::lock;
 use sarvam_testkit::oracle::{Claim, Edit, asked, judge};
 use sarvam_testkit::simulator::{Line, LineState, What};
 use serde_json::{Value, json};
+use tokio::runtime::{self, Runtime};
 use tokio::time::sleep;
 
 use crate::rules;
@@ -91,11 +92,7 @@ impl Case {
 
     /// Plays it and judges it.
     pub fn play(&self, traced: bool) -> Outcome {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .expect("a runtime without I/O");
+        let runtime = paused_runtime();
         let (mut outcome, world) = runtime.block_on(async {
             let world = World::new(self.seed, self.troubles.iter().copied().collect(), traced);
             let played = self.unfold(&world).await;
@@ -119,18 +116,7 @@ impl Case {
     /// Plays the story to its end.
     async fn unfold(&self, world: &Arc<World>) -> Result<(), String> {
         let start = tokio::time::Instant::now();
-        let at = world.wall();
-        for (id, state) in &self.story.lines {
-            let line = Line { status: *state, created_at: at, updated_at: at, ..Line::new(*id) };
-            world.remote.add_line(ORG, WORKSPACE, line);
-        }
-        world.remote.add_key(ORG, WORKSPACE, "first", "key-first");
-        if self.story.with_secret {
-            step(world, self.story, &["secret", "first"]);
-        }
-        if self.story.with_workspace {
-            step(world, self.story, &["workspace", "create"]);
-        }
+        set_up(world, self.story);
         let mut steps = self.story.steps.iter().peekable();
         while let Some(first) = steps.next_if(|step| step.at.is_zero()) {
             step(world, self.story, &first.words);
@@ -153,6 +139,28 @@ impl Case {
             }
             sleep(Duration::from_secs(1)).await;
         }
+    }
+}
+
+/// One thread, on time that goes on when nothing is left to do.
+pub fn paused_runtime() -> Runtime {
+    let runtime = runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime without I/O")
+}
+
+/// Makes what is there when a story begins.
+pub fn set_up(world: &Arc<World>, story: &Story) {
+    let at = world.wall();
+    for (id, state) in &story.lines {
+        let line = Line { status: *state, created_at: at, updated_at: at, ..Line::new(*id) };
+        world.remote.add_line(ORG, WORKSPACE, line);
+    }
+    world.remote.add_key(ORG, WORKSPACE, "first", "key-first");
+    if story.with_secret {
+        step(world, story, &["secret", "first"]);
+    }
+    if story.with_workspace {
+        step(world, story, &["workspace", "create"]);
     }
 }
 
@@ -235,7 +243,7 @@ fn get(world: &World, plural: &str, name: &str) -> Option<Value> {
 }
 
 /// Does what a step says.
-fn step(world: &Arc<World>, story: &Story, words: &[&str]) {
+pub fn step(world: &Arc<World>, story: &Story, words: &[&str]) {
     world.note(|| format!("-- {}", words.join(" ")));
     let edit = |object: &Value| Edit::of(object, clock::now());
     let remember = |edit: Edit| lock(&world.edits).push(edit);

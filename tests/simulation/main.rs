@@ -1,6 +1,7 @@
 //! The whole controller in a simulated world: `docs/correctness.md` says what is simulated. A failure prints the command that replays it.
 
 mod case;
+mod crowd;
 mod network;
 #[path = "../scenarios/stage/rules.rs"]
 mod rules;

@@ -64,6 +64,7 @@ fn a_whole_object_is_read() {
         }
     );
     assert_eq!(remote.config.phone_numbers(), ["+911", "+912"]);
+    assert_eq!(remote.identity(), Identity::new(Some("agent-1"), remote.created_at));
 }
 
 fn full(connections: &[(&str, &[&str])]) -> ShownConnections {
