@@ -1,7 +1,6 @@
 //! What ten thousand lines on one account cost, by count: no busy machine moves that.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use sarvam_testkit::simulator::LineState;
