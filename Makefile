@@ -39,7 +39,7 @@ simulation: cargo ## Try every trouble at every step of every simulated story, a
 mutants: cargo ## Change the decisions of src/core in every way that cargo-mutants knows, and see each change caught; FILES names other sources
 	@command -v cargo-mutants >/dev/null || { echo 'cargo-mutants is missing: cargo install --locked cargo-mutants' >&2; exit 1; }
 	@# First without the model check, which takes longest; then with it, those that were missed.
-	$(MUTANTS) -- -- --skip step::model || [ $$? -le 3 ]
+	$(MUTANTS) --profile mutants -- -- --skip step::model || [ $$? -le 3 ]
 	MODEL_STEPS="$${MODEL_STEPS:-20000}" $(MUTANTS) --iterate
 
 MUTANTS = cargo mutants --workspace $(foreach file,$(or $(FILES),'src/core/**'),--file $(file))
