@@ -353,11 +353,12 @@ async fn a_change_that_fails_is_told_and_the_line_is_what_was_asked_for_that() {
         for (name, route, effect, on_failure, ..) in &cases {
             add_line(stage, name, Active).await;
             stage.remote.inject(Fault::on(*route, effect.clone()).line(*name));
-            let change = json!({"appVersion": 2, "rollout": {"onFailure": on_failure}});
-            stage.edit(name, change).await;
+            let mut change = json!({"appVersion": 2, "rollout": {"onFailure": on_failure}});
             if *name == "half" {
-                stage.edit(name, json!({"connections": numbers})).await;
+                // In the same edit: a slow machine would see the first one carried out before the second.
+                change["connections"] = numbers.clone();
             }
+            stage.edit(name, change).await;
         }
         for (name, _, _, _, words, state) in &cases {
             let object = stage.says(name, words).await;

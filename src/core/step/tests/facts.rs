@@ -42,6 +42,12 @@ fn a_line_is_quiet_while_nothing_is_the_matter() {
 }
 
 #[test]
+fn what_the_last_look_showed_is_known() {
+    assert_eq!(Line::listed(Mode::Correct, false).memory.sight(), None);
+    assert_eq!(Line::seen(Mode::Correct, State::Active).memory.sight(), Some(sight(State::Active)));
+}
+
+#[test]
 fn a_look_is_for_an_edit_or_its_retry() {
     let (edit, retry) = (Some(Why::Edit), Some(Why::Retry));
     for (pending, failures, expected) in [(true, 0, edit), (true, 1, retry), (false, 0, None), (false, 1, None)] {
