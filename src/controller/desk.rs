@@ -1,5 +1,4 @@
-//! Lines at rest: none has a task, until there is news for it or its time has come. Then it gets one from here, at once: a
-//! way through others would cost an edit more than most of what it does.
+//! Lines at rest: none has a task, until there is news for it or its time has come. Then it gets one from here.
 
 use std::{
     collections::BTreeMap,
