@@ -78,7 +78,7 @@ fn blocks_have_a_line_a_language_and_a_reason() {
 
 #[test]
 fn every_block_says_what_it_is() {
-    const LANGUAGES: [&str; 6] = ["console", "lua", "promql", "sh", "text", "yaml"];
+    const LANGUAGES: [&str; 7] = ["console", "lua", "mermaid", "promql", "sh", "text", "yaml"];
     for file in files() {
         for block in blocks(&read(&file)) {
             let (line, language) = (block.line, &block.language);
