@@ -8,14 +8,13 @@ BUILT = $(shell cargo metadata --no-deps --format-version 1 | sed 's/.*"target_d
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-10s  %s\n", $$1, $$2 }' Makefile
 
-# Most tests wait for another process most of the time, so more run at once than there are cores.
-export RUST_TEST_THREADS ?= $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN))))
-
 demo: cargo control-plane ## Show a short story on a real API server; on a terminal it stays up until Ctrl-C
 	@[ -x "$(BUILT)/sarvam-demo" ] || echo 'Building the operator and the demo with cargo: a few minutes, once'
 	@cargo build --locked --workspace --bins
 	@exec "$(BUILT)/sarvam-demo" --operator "$(BUILT)/sarvam-operator"
 
+# Most tests wait for another process most of the time, so more run at once than there are cores.
+test: export RUST_TEST_THREADS ?= $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN))))
 test: cargo control-plane programs lint ## Run every check and every test
 	cargo test --locked --workspace --no-fail-fast
 

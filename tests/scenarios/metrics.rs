@@ -1,21 +1,14 @@
 //! What a running operator tells Prometheus.
 
-use std::time::Duration;
-
-use tokio::time::{sleep, timeout};
-
-use crate::stage::{LIMIT, Operator, WORKSPACE, scenario};
+use crate::stage::{Operator, WORKSPACE, scenario, until_nothing};
 
 /// Waits until the operator's page is so.
 async fn until(operator: &Operator, what: &str, so: impl Fn(&str) -> bool) {
-    let mut page = String::new();
-    let told = timeout(LIMIT, async {
-        while !so(&page) {
-            sleep(Duration::from_millis(50)).await;
-            page = operator.get("/metrics").await.1;
-        }
-    });
-    assert!(told.await.is_ok(), "{what}:\n{page}");
+    until_nothing(async || {
+        let page = operator.get("/metrics").await.1;
+        (!so(&page)).then(|| format!("{what}:\n{page}"))
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -1,16 +1,13 @@
 //! What the chart's roles grant: to the operator, and to people.
 
-use std::time::Duration;
-
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use kube::Api;
 use sarvam_testkit::control_plane::ControlPlane;
 use sarvam_testkit::simulator::LineState;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
 
 use crate::stage::rights::{Right, create, may, render};
-use crate::stage::{LIMIT, ORG, Setup, Stage, WORKSPACE_ID};
+use crate::stage::{LIMIT, ORG, Setup, Stage, WORKSPACE_ID, until_nothing};
 
 /// What an operator does in its life: start, pause, resume, read a key and the next one, take over, give up.
 async fn a_whole_life(stage: &Stage) {
@@ -100,11 +97,10 @@ async fn who_may_view_or_edit_a_namespace_may_do_so_with_its_lines() {
         };
         for resource in ["deployments", "workspaces"] {
             for verb in LOOK.iter().chain(CHANGE.iter().filter(|_| changes)) {
-                let deadline = Instant::now() + LIMIT;
-                while !does(resource, verb).await {
-                    assert!(Instant::now() < deadline, "{people} may not {verb} {resource}");
-                    sleep(Duration::from_millis(20)).await;
-                }
+                until_nothing(async || {
+                    (!does(resource, verb).await).then(|| format!("{people} may not {verb} {resource}"))
+                })
+                .await;
             }
             for verb in CHANGE.iter().filter(|_| !changes) {
                 assert!(!does(resource, verb).await, "{people} may {verb} {resource}");

@@ -408,8 +408,7 @@ async fn a_line_is_not_down_for_longer_than_was_said() {
             stage.line_is(name, state).await;
             assert_eq!(version(stage, name), 1, "{name}");
         }
-        let told = stage.events().await.iter().any(|event| event["reason"] == "RolloutOverdue");
-        assert!(told, "no event tells of it");
+        stage.published("resumes", "RolloutOverdue", 1).await;
         stage.remote.clear_faults();
         for name in ["resumes", "stays"] {
             stage.edit(name, json!({"appVersion": 3})).await;

@@ -5,9 +5,8 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use sarvam_operator::api::Deployment;
 use sarvam_testkit::simulator::{Action, Effect, Fault, LineState, Refusal, Route};
 use serde_json::{Value, json};
-use tokio::time::{Duration, Instant, sleep};
 
-use crate::stage::{LIMIT, Setup, Stage, scenario};
+use crate::stage::{LIMIT, Setup, Stage, scenario, until_nothing};
 
 async fn write_status(stage: &Stage, name: &str, status: &Value, params: &PatchParams) -> kube::Result<Deployment> {
     let api = Api::<Deployment>::namespaced(stage.client(), &stage.namespace);
@@ -88,7 +87,7 @@ async fn a_refused_status_write_repeats_no_call() {
                 let written = write_status(stage, "support-line", &json!({"observedGeneration": 1}), &dry).await;
                 written.is_ok()
             };
-            until("a status is refused", async || !taken().await).await;
+            until_nothing(async || taken().await.then(|| "a status is taken".to_owned())).await;
 
             stage.edit("support-line", json!({"paused": true})).await;
             stage.line_is("dep-1", LineState::Paused).await;
@@ -97,19 +96,11 @@ async fn a_refused_status_write_repeats_no_call() {
 
             bindings.delete(name, &DeleteParams::default()).await.unwrap();
             policies.delete(name, &DeleteParams::default()).await.unwrap();
-            until("a status is taken", taken).await;
+            until_nothing(async || (!taken().await).then(|| "a status is refused".to_owned())).await;
             stage.ready("support-line").await;
             assert_eq!(stage.puts("dep-1"), [Some(Action::Pause)]);
         })
         .await;
-}
-
-async fn until(what: &str, so: impl AsyncFn() -> bool) {
-    let deadline = Instant::now() + LIMIT;
-    while !so().await {
-        assert!(Instant::now() < deadline, "not so after {LIMIT:?}: {what}");
-        sleep(Duration::from_millis(100)).await;
-    }
 }
 
 /// What another version of the operator wrote, with fields that are unknown here and without some that are known.

@@ -46,15 +46,8 @@ fn count(world: &World, before: usize) -> (Counts, usize) {
 #[test]
 fn ten_thousand_lines_cost_a_hundred_reads_a_cycle() {
     let ids: &'static [String] = (0..LINES).map(|n| format!("dep-{n}")).collect::<Vec<_>>().leak();
-    let story = Story {
-        name: "crowd",
-        lines: ids.iter().map(|id| (id.as_str(), LineState::Active)).collect(),
-        with_secret: true,
-        with_workspace: true,
-        rate: 20,
-        steps: Vec::new(),
-        ends: Vec::new(),
-    };
+    let lines = ids.iter().map(|id| (id.as_str(), LineState::Active)).collect();
+    let story = Story { lines, rate: 20, ..Story::new("crowd") };
     paused_runtime().block_on(async {
         let world = World::new(1, BTreeMap::new(), false);
         set_up(&world, &story);

@@ -30,6 +30,7 @@ use sarvam_testkit::simulator::{Action, Arrival, Config, Entry, Line, LineState,
 use sarvam_testkit::watch::Watch;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
+use tokio::time::{sleep, timeout};
 
 pub use operator::{Launch, Operator};
 pub use recorder::{Kind, verdict};
@@ -52,6 +53,18 @@ pub const WORKSPACE: &str = "main";
 pub const SECRET: &str = "sarvam";
 /// The same.
 pub const SECRET_KEY: &str = "api-key";
+
+/// Asks what is amiss until nothing is. What still is at the end of the [`LIMIT`] fails the scenario.
+pub async fn until_nothing(is_amiss: impl AsyncFn() -> Option<String>) {
+    let mut last = String::new();
+    let all_well = timeout(LIMIT, async {
+        while let Some(amiss) = is_amiss().await {
+            last = amiss;
+            sleep(Duration::from_millis(50)).await;
+        }
+    });
+    assert!(all_well.await.is_ok(), "after {LIMIT:?}: {last}");
+}
 
 /// Plays a scenario on the usual stage and judges it.
 pub async fn scenario(name: &str, play: impl AsyncFnOnce(&Stage)) {
@@ -278,16 +291,12 @@ impl Stage {
     /// Waits until the operators have used everything that the chart grants them. Nothing is known of that with
     /// `USE_EXISTING_CLUSTER=true`.
     pub async fn every_right_is_used(&self) {
-        let deadline = Instant::now() + LIMIT;
-        loop {
+        until_nothing(async || {
             let requests = self.plane().requests(&self.home, RELEASE).unwrap();
             let unused = rights::unused(&self.rights, &requests);
-            if unused.is_empty() {
-                return;
-            }
-            assert!(Instant::now() < deadline, "the chart grants what nobody has used after {LIMIT:?}: {unused:#?}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+            (!unused.is_empty()).then(|| format!("the chart grants what nobody has used: {unused:#?}"))
+        })
+        .await;
     }
 
     /// Waits until what is created now is younger than all that there is. Kubernetes keeps creation times in whole seconds, by the API
@@ -300,7 +309,7 @@ impl Stage {
         let now = async || api.create(&dry_run, &probe).await.unwrap().metadata.creation_timestamp.unwrap();
         let first = now().await;
         while now().await <= first {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            sleep(Duration::from_millis(50)).await;
         }
     }
 
@@ -499,16 +508,13 @@ impl Stage {
 
     /// Waits until Events tell this of an object, so many times: they are published beside the work, and a repeat counts up the first.
     pub async fn published(&self, name: &str, reason: &str, times: i64) {
-        let deadline = Instant::now() + LIMIT;
-        loop {
+        until_nothing(async || {
             let events = self.events().await;
             let told = events.iter().filter(|event| event["regarding"]["name"] == name && event["reason"] == reason);
-            if told.map(|event| event["series"]["count"].as_i64().unwrap_or(1)).sum::<i64>() == times {
-                return;
-            }
-            assert!(Instant::now() < deadline, "not {times} Events {reason} of {name} after {LIMIT:?}: {events:#?}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+            let told = told.map(|event| event["series"]["count"].as_i64().unwrap_or(1)).sum::<i64>();
+            (told != times).then(|| format!("not {times} Events {reason} of {name}: {events:#?}"))
+        })
+        .await;
     }
 
     /// Waits until a Deployment object, at its newest edit, is so, and returns it.

@@ -1,7 +1,6 @@
 //! What the chart lets the operator do, and whether that is what it does.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use k8s_openapi::api::rbac::v1::PolicyRule;
@@ -11,14 +10,11 @@ use sarvam_testkit::control_plane::ControlPlane;
 use sarvam_testkit::control_plane::audit::{Request, Resource};
 use serde_json::Value;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep};
 
-use super::{LIMIT, SECRET};
+use super::{SECRET, until_nothing};
 
 /// The release, and with it the service account and the Lease.
 pub const RELEASE: &str = "sarvam-operator";
-/// The API server takes a moment to know of a new role.
-const POLL: Duration = Duration::from_millis(20);
 
 /// How the chart is installed for the operators of a stage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -85,11 +81,12 @@ pub async fn grant(plane: &ControlPlane, install: Install, home: &str, watched: 
     let rights: Vec<_> = documents.iter().flat_map(rights).collect();
     let account = format!("system:serviceaccount:{home}:{RELEASE}");
     for right in &rights {
-        let deadline = Instant::now() + LIMIT;
-        while !may(&client, &account, right, watched).await {
-            assert!(Instant::now() < deadline, "{account} has no such right after {LIMIT:?}: {right:?}");
-            sleep(POLL).await;
-        }
+        // The API server takes a moment to know of a new role.
+        until_nothing(async || {
+            let may = may(&client, &account, right, watched).await;
+            (!may).then(|| format!("{account} has no such right: {right:?}"))
+        })
+        .await;
     }
     rights
 }
