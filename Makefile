@@ -79,4 +79,4 @@ control-plane:
 programs:
 	@tools/program helm promtool kustomize-controller argo-health >/dev/null
 	@tools/gitops-crds >/dev/null
-	@$(if $(filter Linux,$(shell uname)),tools/image >/dev/null)
+	@$(if $(filter Linux,$(shell uname)),echo 'Building the image for its tests: a few minutes the first time' && tools/image >/dev/null)
