@@ -7,7 +7,7 @@ use sarvam_testkit::simulator::LineState;
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::stage::{LIMIT, Launch, Setup, Stage, scenario};
+use crate::stage::{LIMIT, Launch, Setup, Stage, scenario, until_nothing};
 
 /// Two looks and more: who would act without a lease has acted by then.
 const TEMPTATION: Duration = Duration::from_secs(3);
@@ -74,7 +74,15 @@ async fn etcd_and_the_api_server_are_killed_and_come_back() {
             plane.start_api_server().await.unwrap();
             stage.line_is("dep-1", LineState::Paused).await;
             stage.edit("support-line", json!({"paused": false})).await;
-            stage.ready("support-line").await;
+            let object = stage.ready("support-line").await;
+
+            // By this log the judge of every scenario knows when a status was written.
+            let version = object["metadata"]["resourceVersion"].as_str().unwrap();
+            until_nothing(async || {
+                let is_known = stage.status_writes().contains_key(version);
+                (!is_known).then(|| format!("the API server's log lacks the status of version {version}"))
+            })
+            .await;
         })
         .await;
 }

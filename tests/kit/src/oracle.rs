@@ -90,10 +90,12 @@ impl Asks {
 /// What an object's status said from a moment on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// When it was seen.
+    /// When it was seen, or [written](written_at).
     pub at: Instant,
     /// The object.
     pub uid: String,
+    /// `metadata.resourceVersion`.
+    pub version: String,
     /// `metadata.generation`.
     pub generation: i64,
     /// `status.observedGeneration`.
@@ -114,6 +116,7 @@ impl Claim {
         Self {
             at,
             uid: meta["uid"].as_str().unwrap_or_default().to_owned(),
+            version: meta["resourceVersion"].as_str().unwrap_or_default().to_owned(),
             generation: meta["generation"].as_i64().unwrap_or_default(),
             observed_generation: status["observedGeneration"].as_i64(),
             ready: match ready.and_then(|condition| condition["status"].as_str()) {
@@ -131,6 +134,26 @@ impl Claim {
     pub fn gone(self, at: Instant) -> Self {
         Self { at, ready: Ready::Gone, ..self }
     }
+
+    /// Whether it says what another says, whenever.
+    #[must_use]
+    pub fn says_what(&self, other: &Self) -> bool {
+        *self == Self { at: self.at, version: self.version.clone(), ..other.clone() }
+    }
+}
+
+/// The claims from when the API server was asked to write them, where that is known by their version, instead of from when they were
+/// seen. A watch on a busy machine tells of a write later than its writer hears that it was done, and what the writer does then would
+/// seem to come before. The claims of an object stay in their order.
+#[must_use]
+pub fn written_at(mut claims: Vec<Claim>, writes: &BTreeMap<String, Instant>) -> Vec<Claim> {
+    let mut next: BTreeMap<String, Instant> = BTreeMap::new();
+    for claim in claims.iter_mut().rev() {
+        let known = [writes.get(&claim.version), next.get(&claim.uid)];
+        claim.at = known.into_iter().flatten().fold(claim.at, |at, known| at.min(*known));
+        next.insert(claim.uid.clone(), claim.at);
+    }
+    claims
 }
 
 /// The status of the condition Ready.
@@ -394,6 +417,8 @@ mod tests {
     enum Step {
         Edit(u64, &'static str, i64, Asks),
         Claim(u64, &'static str, i64, Option<i64>, Ready),
+        /// The claim that was seen at the second of these moments was written at the first.
+        Written(u64, u64),
         Call(u64, Option<LineState>),
         Dashboard(u64, Option<LineState>),
     }
@@ -411,6 +436,7 @@ mod tests {
         let start = Instant::now();
         let at = |seconds: u64| start + Duration::from_secs(seconds);
         let (mut edits, mut claims, mut history) = (Vec::new(), Vec::new(), Vec::new());
+        let mut writes = BTreeMap::new();
         let line = || "dep-1".to_owned();
         let mut remember = |seconds, what| {
             history.push(Entry { at: at(seconds), wall: Timestamp::UNIX_EPOCH, what });
@@ -424,11 +450,15 @@ mod tests {
                     claims.push(Claim {
                         at: at(seconds),
                         uid: uid.to_owned(),
+                        version: seconds.to_string(),
                         generation,
                         observed_generation,
                         ready,
                         state: None,
                     });
+                }
+                Step::Written(seconds, seen) => {
+                    writes.insert(seen.to_string(), at(seconds));
                 }
                 Step::Call(seconds, to) => remember(seconds, What::Applied { call: 1, line: line(), from: None, to }),
                 Step::Dashboard(seconds, to) => {
@@ -436,7 +466,7 @@ mod tests {
                 }
             }
         }
-        let verdict = judge(&edits, &claims, &history, at(20));
+        let verdict = judge(&edits, &written_at(claims, &writes), &history, at(20));
         [&verdict.leak, &verdict.dead, &verdict.lie, &verdict.unnoticed].map(|spans| spans.total().as_secs())
     }
 
@@ -565,6 +595,42 @@ mod tests {
                 claim(16, 1, Ready::False),
             ],
             [0, 0, 0, 1],
+        ),
+        (
+            "a claim that is taken back before a call is no lie, however late that is seen",
+            &[
+                SET_UP,
+                edit(1, 1, Asks::Active),
+                claim(2, 1, Ready::True),
+                Step::Written(4, 6),
+                Step::Call(5, Some(Paused)),
+                claim(6, 1, Ready::False),
+            ],
+            [0, 15, 0, 0],
+        ),
+        (
+            "one that is taken back after it is a lie until then",
+            &[
+                SET_UP,
+                edit(1, 1, Asks::Active),
+                claim(2, 1, Ready::True),
+                Step::Call(5, Some(Paused)),
+                Step::Written(7, 9),
+                claim(9, 1, Ready::False),
+            ],
+            [0, 15, 2, 0],
+        ),
+        (
+            "a claim that is seen after the next was written was made before it",
+            &[
+                SET_UP,
+                edit(1, 1, Asks::Active),
+                claim(6, 1, Ready::True),
+                Step::Written(4, 7),
+                Step::Call(5, Some(Paused)),
+                claim(7, 1, Ready::False),
+            ],
+            [0, 15, 0, 0],
         ),
         (
             "a deleted object asks and claims nothing",

@@ -82,8 +82,7 @@ impl Seen {
     fn add(&self, claim: Claim) {
         let mut claims = self.claims();
         let last = claims.iter().rfind(|known| known.uid == claim.uid);
-        let says_the_same = |last: &Claim| *last == Claim { at: last.at, ..claim.clone() };
-        if !last.is_some_and(says_the_same) {
+        if !last.is_some_and(|last| last.says_what(&claim)) {
             claims.push(claim);
             self.grown.send_replace(claims.len());
         }

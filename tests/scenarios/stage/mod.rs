@@ -25,7 +25,7 @@ use kube::api::{Api, DeleteParams, DynamicObject, ListParams, ObjectMeta, Patch,
 use sarvam_testkit::control_plane::{ControlPlane, Options};
 use sarvam_testkit::kubectl::Kubectl;
 use sarvam_testkit::lock;
-use sarvam_testkit::oracle::{Edit, Verdict, asked, judge};
+use sarvam_testkit::oracle::{Claim, Edit, Verdict, asked, judge, written_at};
 use sarvam_testkit::simulator::{Action, Arrival, Config, Entry, Line, LineState, Route, Simulator, What};
 use sarvam_testkit::watch::Watch;
 use serde_json::{Value, json};
@@ -616,14 +616,24 @@ impl Stage {
 
     /// What the oracle says of the play until now.
     pub fn verdict(&self) -> Verdict {
-        judge(&lock(&self.edits), &self.watch.claims(), &self.remote.history(), Instant::now())
+        judge(&lock(&self.edits), &self.claims(), &self.remote.history(), Instant::now())
+    }
+
+    fn claims(&self) -> Vec<Claim> {
+        written_at(self.watch.claims(), &self.status_writes())
+    }
+
+    /// When an operator asked for each status that it wrote, by the object's `metadata.resourceVersion`. Nothing is known of that with
+    /// `USE_EXISTING_CLUSTER=true`.
+    pub fn status_writes(&self) -> BTreeMap<String, Instant> {
+        self.plane().status_writes(&self.home, RELEASE).unwrap()
     }
 
     /// What must hold of every play, whatever it was about.
     async fn judge(&self) {
         let verdict = self.verdict();
         assert!(verdict.lie.0.is_empty(), "a status claimed what was not so\n{verdict}");
-        rollouts::check(&lock(&self.edits), &lock(&self.specs), &self.watch.claims(), &self.remote.history());
+        rollouts::check(&lock(&self.edits), &lock(&self.specs), &self.claims(), &self.remote.history());
 
         let operators = lock(&self.operators).clone();
         let mut told = vec![];

@@ -1,17 +1,24 @@
 //! What service accounts asked the API server, by its own audit log.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::error::{Because, Result};
 
-/// Service accounts only: the kit itself is an administrator, and asks much more than they do.
+/// Service accounts only: the kit itself is an administrator, and asks much more than they do. A write of a status is kept with its answer.
 const POLICY: &str = "\
 apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
+- level: RequestResponse
+  userGroups: [system:serviceaccounts]
+  verbs: [patch]
+  resources: [{group: agents.sarvam.ai, resources: [deployments/status]}]
 - level: Metadata
   userGroups: [system:serviceaccounts]
 - level: None
@@ -65,6 +72,21 @@ impl Audit {
 
     /// What a service account has asked until now, in the order of the answers.
     pub fn requests(&self, namespace: &str, account: &str) -> Result<Vec<Request>> {
+        Ok(self.entries(namespace, account)?.iter().map(request).collect())
+    }
+
+    /// When a service account asked for each status that it wrote to a Deployment, by the `metadata.resourceVersion` that came of it.
+    pub fn status_writes(&self, namespace: &str, account: &str) -> Result<BTreeMap<String, Instant>> {
+        let (now, wall) = (Instant::now(), Timestamp::now());
+        let asked = |entry: &Value| {
+            let version = entry["responseObject"]["metadata"]["resourceVersion"].as_str()?.to_owned();
+            let received: Timestamp = entry["requestReceivedTimestamp"].as_str()?.parse().ok()?;
+            Some((version, now.checked_sub(wall.duration_since(received).unsigned_abs())?))
+        };
+        Ok(self.entries(namespace, account)?.iter().filter_map(asked).collect())
+    }
+
+    fn entries(&self, namespace: &str, account: &str) -> Result<Vec<Value>> {
         let tried = self.log.display();
         let log = match std::fs::read_to_string(&self.log) {
             // Made with the first entry.
@@ -75,8 +97,10 @@ impl Audit {
         // What comes after the last line end is still being written.
         let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
         let lines = whole.lines().filter(|line| line.contains(&user));
-        let entries: Vec<Value> = lines.map(serde_json::from_str).collect::<serde_json::Result<_>>().because(&tried)?;
-        Ok(entries.iter().filter(|entry| entry["user"]["username"] == user).map(request).collect())
+        let mut entries: Vec<Value> =
+            lines.map(serde_json::from_str).collect::<serde_json::Result<_>>().because(&tried)?;
+        entries.retain(|entry| entry["user"]["username"] == user);
+        Ok(entries)
     }
 }
 

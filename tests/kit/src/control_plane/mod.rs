@@ -5,10 +5,11 @@ pub(crate) mod crds;
 mod kubeconfig;
 mod server;
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
@@ -18,7 +19,7 @@ use kube::{Api, Client, Config};
 use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::error::{Because, Error, Result};
 use crate::helm::Helm;
@@ -193,6 +194,14 @@ impl ControlPlane {
     /// Nothing with `USE_EXISTING_CLUSTER=true`: that log is its owner's.
     pub fn requests(&self, namespace: &str, account: &str) -> Result<Vec<Request>> {
         self.servers.as_ref().map_or_else(|| Ok(Vec::new()), |servers| servers.audit.requests(namespace, account))
+    }
+
+    /// When a service account asked for each status that it wrote to a Deployment, by the `metadata.resourceVersion` that came of it: from
+    /// the same log.
+    pub fn status_writes(&self, namespace: &str, account: &str) -> Result<BTreeMap<String, Instant>> {
+        self.servers
+            .as_ref()
+            .map_or_else(|| Ok(BTreeMap::new()), |servers| servers.audit.status_writes(namespace, account))
     }
 
     /// Applies every YAML file of a folder, all of them CRDs, and waits until they are served and discovery tells of them.
