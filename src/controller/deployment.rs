@@ -20,7 +20,7 @@ use tokio::{
     sync::OwnedMutexGuard,
     time::{Instant, timeout, timeout_at},
 };
-use tracing::{debug, error, info, instrument, warn};
+use tracing::{debug, error, info, warn};
 
 use super::{
     Term,
@@ -181,7 +181,6 @@ impl Follower {
     }
 
     /// Works until there is nothing to do before a moment, and returns that. `None`: the object is gone or the term is over.
-    #[instrument(name = "line", skip_all, fields(object = %self.key))]
     async fn work(&mut self, start: Start) -> Option<Time> {
         let mut request = match start {
             _ if self.term.is_over() => return None,
@@ -263,15 +262,15 @@ impl Follower {
     }
 
     fn step(&mut self, event: Event) -> Request {
-        debug!(?event, "step");
+        debug!(object = %self.key, ?event, "step");
         let request = self.remember(|memory, settings, now| step(memory, settings, now, event));
-        debug!(?request, "step");
+        debug!(object = %self.key, ?request, "step");
         request
     }
 
     /// Takes in an event after which another one comes at once.
     fn note(&mut self, event: Event) {
-        debug!(?event, "note");
+        debug!(object = %self.key, ?event, "note");
         self.remember(|memory, settings, now| (note(memory, settings, now, event), ()));
     }
 
@@ -635,7 +634,7 @@ impl Follower {
         };
         let fault = match answer {
             Ok(remote) => {
-                info!(%change, ?why, "sent");
+                info!(object = %self.key, %change, ?why, "sent");
                 self.acted = true;
                 if let (Change::Status(action), Why::Edit | Why::Retry) = (&change, why) {
                     self.carried_out(*action);
@@ -644,7 +643,7 @@ impl Follower {
             }
             Err(fault) => fault,
         };
-        warn!(%change, ?why, fault = fault.message, landed = ?fault.landed, "the call went wrong");
+        warn!(object = %self.key, %change, ?why, fault = fault.message, landed = ?fault.landed, "the call went wrong");
         if fault.trouble == Trouble::CredentialsRejected {
             Box::pin(account.rejected(&term, &key, &fault)).await;
         }
@@ -700,7 +699,7 @@ impl Follower {
         match answer {
             Ok(received) => Ok(received.map(|received| received.split(Source::Watch))),
             Err(error) => {
-                debug!(error = reason_of(&error), "the object could not be read");
+                debug!(object = %self.key, error = reason_of(&error), "the object could not be read");
                 self.term.context.metrics.api_failed(ApiRequest::Read);
                 Err(())
             }
@@ -777,7 +776,7 @@ impl Follower {
                     before.whole().and_then(|it| conditions::ready(&it.conditions)).map(|it| it.reason.as_str());
                 let named = self.name_event(verdict);
                 self.term.context.events.transition(written.reference(&self.key), before, &conditions, named);
-                info!(reason = %conditions.reason, message = conditions.message, "told");
+                info!(object = %self.key, reason = %conditions.reason, message = conditions.message, "told");
                 let (version, identity) = (written.version(), written.identity());
                 self.term.cluster.written(&self.key, &written);
                 self.seen = Some(written);
@@ -787,7 +786,7 @@ impl Follower {
             Err(kube::Error::Api(status)) if status.code == 409 => Told::Outdated,
             Err(kube::Error::Api(status)) if status.code == 404 => Told::Gone,
             Err(error) => {
-                warn!(error = reason_of(&error), "the status could not be written");
+                warn!(object = %self.key, error = reason_of(&error), "the status could not be written");
                 self.term.context.metrics.api_failed(ApiRequest::Status);
                 Told::Failed
             }

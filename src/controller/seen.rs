@@ -2,6 +2,7 @@
 
 use std::{
     borrow::Cow,
+    fmt,
     hash::{DefaultHasher, Hash, Hasher},
     sync::{Arc, LazyLock},
 };
@@ -12,8 +13,11 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta, Time},
 };
 use kube::{Resource, core::NamespaceResourceScope};
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
-use serde_json::Value;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error, MapAccess, Visitor, value::MapAccessDeserializer},
+};
+use serde_json::{Value, value::RawValue};
 
 use super::census::Key;
 use crate::{
@@ -40,20 +44,26 @@ pub struct Received {
 
 impl<'de> Deserialize<'de> for Received {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Wire { metadata: it, spec, status } = Wire::deserialize(deserializer)?;
+        let json = Json::deserialize(deserializer)?;
+        let (meta, spec, status) = if let Ok(whole) = json.read::<Wire<DeploymentSpec, DeploymentStatus>>() {
+            (whole.metadata, Ok(whole.spec), whole.status)
+        } else {
+            // Part by part: what can't be read of one takes no other with it.
+            let parts = json.read::<Wire<Option<Value>, Value>>().map_err(D::Error::custom)?;
+            let spec = parts.spec.map_or_else(|| Err("spec is missing".to_owned()), |spec| read("spec", spec));
+            (parts.metadata, spec, parts.status.and_then(|status| read("status", status).ok()))
+        };
         let meta = ObjectMeta {
-            name: it.name,
-            namespace: it.namespace,
-            uid: it.uid,
-            resource_version: it.resource_version,
-            generation: it.generation,
-            creation_timestamp: it.creation_timestamp,
-            deletion_timestamp: it.deletion_timestamp,
+            name: meta.name,
+            namespace: meta.namespace,
+            uid: meta.uid,
+            resource_version: meta.resource_version,
+            generation: meta.generation,
+            creation_timestamp: meta.creation_timestamp,
+            deletion_timestamp: meta.deletion_timestamp,
             ..ObjectMeta::default()
         };
-        let spec = spec.map_or_else(|| Err("spec is missing".to_owned()), |spec| read("spec", spec));
-        let status = status.and_then(|status| read("status", status).ok()).unwrap_or_default();
-        Ok(Self { meta, spec, status })
+        Ok(Self { meta, spec, status: status.unwrap_or_default() })
     }
 }
 
@@ -65,11 +75,12 @@ fn read<T: DeserializeOwned>(part: &str, value: Value) -> Result<T, String> {
     })
 }
 
+/// An object, in parts of these types.
 #[derive(Deserialize)]
-struct Wire {
+struct Wire<Spec, Status> {
     metadata: Meta,
-    spec: Option<Value>,
-    status: Option<Value>,
+    spec: Spec,
+    status: Option<Status>,
 }
 
 #[derive(Default, Deserialize)]
@@ -206,6 +217,49 @@ pub fn fingerprint(status: &DeploymentStatus) -> u64 {
     hasher.finish()
 }
 
+/// An object that can be read more than once.
+#[derive(Debug)]
+enum Json {
+    /// As it came: to read it into types is a fraction of the work of a tree.
+    Text(Box<RawValue>),
+    /// From who had to keep it before it was asked for, as for an event of a watch that says of which type it is behind the object.
+    Tree(Value),
+}
+
+impl Json {
+    fn read<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
+        match self {
+            Self::Text(text) => serde_json::from_str(text.get()),
+            Self::Tree(tree) => T::deserialize(tree),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = Json;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Json, A::Error> {
+                Box::deserialize(MapAccessDeserializer::new(map)).map(Json::Text)
+            }
+
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json, D::Error> {
+                Value::deserialize(deserializer).map(Json::Tree)
+            }
+        }
+
+        // By this name a `RawValue` asks for the text. It fails where there is none; whoever does not know the name has a tree.
+        deserializer.deserialize_newtype_struct("$serde_json::private::RawValue", Either)
+    }
+}
+
 /// What most objects manage beside `paused`: nothing. Kept once.
 static NOTHING: LazyLock<Arc<Managed>> = LazyLock::new(Arc::default);
 
@@ -327,6 +381,7 @@ impl Seen {
 
 #[cfg(test)]
 mod tests {
+    use kube::core::WatchEvent;
     use serde_json::json;
 
     use super::*;
@@ -372,6 +427,24 @@ mod tests {
             assert_eq!(status.whole().is_none(), claims, "what says that all is well is not kept: {object}");
             assert_eq!(seen.object(&Clock::start()).uid, Uid(0xa << 96 | 0xb));
             assert_eq!((seen.version(), seen.guard()), (Version(7), ("0000000a-0000-0000-0000-00000000000b", "7")));
+        }
+    }
+
+    #[test]
+    fn an_object_is_read_from_text_and_where_there_is_none_as_well() {
+        let object = r#"{"metadata": {"name": "n", "uid": "7"}, "spec": {"paused": 1}}"#;
+        let events = [
+            (format!(r#"{{"type": "MODIFIED", "object": {object}}}"#), true),
+            (format!(r#"{{"object": {object}, "type": "MODIFIED"}}"#), false),
+        ];
+        for (event, is_text) in events {
+            let json: WatchEvent<Json> = serde_json::from_str(&event).unwrap();
+            assert!(matches!(json, WatchEvent::Modified(Json::Text(_))) == is_text, "{event} became {json:?}");
+            let WatchEvent::Modified(Received { meta, spec, .. }) = serde_json::from_str(&event).unwrap() else {
+                panic!("{event} is of another type");
+            };
+            assert_eq!(meta.uid.as_deref(), Some("7"));
+            assert_eq!(spec.unwrap_err(), "spec.paused: invalid type: integer `1`, expected a boolean");
         }
     }
 }
