@@ -143,8 +143,10 @@ impl Cluster {
         mailbox.put(Arc::clone(&seen), status, source, replaced, changed);
         inner.replace(key, before.as_deref(), Some((&seen, &mailbox)));
         if changed {
-            inner.poke_siblings(key, before.as_deref());
-            inner.poke_siblings(key, Some(&seen));
+            inner.poke_siblings(key, &seen);
+            if let Some(before) = before.as_deref().filter(|before| indexed(before) != indexed(&seen)) {
+                inner.poke_siblings(key, before);
+            }
         }
         mailbox.signal(changed);
         is_new.then_some(mailbox)
@@ -257,7 +259,7 @@ impl Inner {
         self.replace(key, Some(&seen), None);
         mailbox.put_deletion(seen.uid());
         mailbox.signal(true);
-        self.poke_siblings(key, Some(&seen));
+        self.poke_siblings(key, &seen);
     }
 
     /// The line that an object may own: it names one, in a Workspace that is there, and isn't being deleted.
@@ -375,8 +377,8 @@ impl Inner {
     }
 
     /// Wakes the other objects that name the same deployment id or phone number: who owns it may have changed.
-    fn poke_siblings(&self, key: &Key, seen: Option<&Seen>) {
-        let Some((seen, (id, _))) = seen.and_then(|seen| names(seen).map(|names| (seen, names))) else { return };
+    fn poke_siblings(&self, key: &Key, seen: &Seen) {
+        let Some((id, _)) = names(seen) else { return };
         let numbers = numbers(seen);
         let by_number = numbers.iter().filter_map(|number| self.by_number.get(*number));
         let siblings = self.by_id.get(id).into_iter().chain(by_number).flatten().filter(|its| *its != key);
@@ -389,7 +391,7 @@ impl Inner {
         let named = |seen: &Seen| names(seen).is_some_and(|(_, its)| *its == *workspace.name);
         for (key, (seen, mailbox)) in self.deployments.of(&workspace.namespace).filter(|(_, (seen, _))| named(seen)) {
             mailbox.signal(true);
-            self.poke_siblings(key, Some(seen));
+            self.poke_siblings(key, seen);
         }
     }
 }

@@ -1,10 +1,12 @@
 //! One `Deployment` object: runs the step function of its line and carries out what it asks for.
 
 use std::{
+    future::poll_fn,
     mem::{replace, take},
     panic::AssertUnwindSafe,
     pin::pin,
     sync::Arc,
+    task::Poll,
     time::Duration,
 };
 
@@ -537,6 +539,11 @@ impl Follower {
     async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         let Some((verdict, at)) = self.untold else { return work.await };
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = others() => {}
+        }
         if let Ok(done) = timeout_at(at, &mut work).await {
             return done;
         }
@@ -916,6 +923,19 @@ impl Follower {
         let told = stands.and_then(|rollout| rollout.paused_since.as_ref()).map(|time| time.0);
         told.or_else(|| Some(self.term.context.clock.on_the_wall(since)))
     }
+}
+
+/// Lets every other task go first that can go on: a call that was just begun is on its way before a clock is set for it.
+async fn others() {
+    let mut have_gone = false;
+    poll_fn(|context| {
+        if replace(&mut have_gone, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// What a call for a line is made with, as it is now; `None`: it is nobody's, or there is no good key.

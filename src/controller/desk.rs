@@ -57,12 +57,11 @@ impl Desk {
     /// Begins a task, unless the term is over.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         if let Some(tasks) = &mut *self.tasks() {
-            self.forget_ended(tasks);
             tasks.spawn(task);
         }
     }
 
-    /// What has ended is kept until it is asked for.
+    /// What has ended is kept until it is asked for: when a line goes to rest, as who begins a task is in a hurry.
     fn forget_ended(&self, tasks: &mut JoinSet<()>) {
         while let Some(ended) = tasks.try_join_next() {
             if let Err(error) = ended {

@@ -125,21 +125,19 @@ fn deployments<'a>(org: &'a Id, workspace: &'a Id) -> [&'a str; 6] {
 
 /// The segments of one line, and what follows.
 fn path<'a>(line: &'a LineId, rest: &[&'a str]) -> Vec<&'a str> {
-    let mut path = deployments(&line.org, &line.workspace).to_vec();
-    path.push(line.deployment.as_str());
-    path.extend(rest);
-    path
+    [&deployments(&line.org, &line.workspace)[..], &[line.deployment.as_str()], rest].concat()
 }
 
 /// The URL with the segments below the base's path. Nothing when one of them is not taken as it is: a URL library drops
 /// dots, strips line breaks and keeps an empty segment, and each of these is another address.
 fn below(base: &Url, segments: &[&str]) -> Option<Url> {
+    if segments.iter().any(|segment| segment.is_empty() || segment.contains(['/', '%'])) {
+        return None;
+    }
+    let path = [base.path().trim_end_matches('/'), &segments.join("/")].join("/");
     let mut url = base.clone();
-    url.path_segments_mut().ok()?.pop_if_empty().extend(segments);
-    let root = base.path().trim_end_matches('/');
-    let built = url.path().strip_prefix(root)?.strip_prefix('/')?;
-    let same = built.split('/').eq(segments.iter().copied());
-    (same && !segments.contains(&"")).then_some(url)
+    url.set_path(&path);
+    (url.path() == path).then_some(url)
 }
 
 /// The fault behind a missing answer.
