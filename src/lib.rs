@@ -2,7 +2,7 @@
 //!
 //! - [`core`] decides, and does nothing else: the protocol, what answers mean, what statuses tell.
 //! - [`api`] is what users write and read: the Kubernetes types and their rules.
-//! - [`sarvam`] calls the remote and knows nothing of Kubernetes.
+//! - [`sarvam`] calls the remote, by [`http`], and knows nothing of Kubernetes.
 //! - [`controller`] carries out what `core` decides, for one term as leader.
 //! - [`leader`] says whether this process may act.
 //! - [`operator`] is the process: from [`config`] to the end; [`server`], [`metrics`], [`traces`] and [`telemetry`] are its windows.
@@ -13,6 +13,7 @@ pub mod api;
 pub mod clock;
 pub mod config;
 pub mod controller;
+pub mod http;
 pub mod import;
 pub mod leader;
 pub mod metrics;

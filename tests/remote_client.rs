@@ -430,9 +430,11 @@ async fn without_a_connection_nothing_has_landed() {
         plain.url("https"),
         "https://no-such-host.invalid".into(),
     ];
-    join_all(urls.map(|url| async move {
-        let outcome = pause(&impatient(url.clone())).await;
-        assert_eq!(verdict(outcome), (Trouble::Unavailable, Landed::No), "{url}");
+    let (none, late) = ("no connection to the remote", "no connection to the remote within its time");
+    let words = [none, none, late, late, "the remote's host name can't be resolved"];
+    join_all(urls.into_iter().zip(words).map(|(url, words)| async move {
+        let fault = pause(&impatient(url.clone())).await.unwrap_err();
+        assert_eq!((fault.trouble, fault.landed, &*fault.message), (Trouble::Unavailable, Landed::No, words), "{url}");
     }))
     .await;
     assert!(plain.seen().requests.is_empty());

@@ -1,7 +1,7 @@
 //! The floor: a bare watch that sends one PUT when an edit arrives, then one guarded status write.
 //!
-//! It takes every edit at its word and knows no doubt, no lease, no budget and no answer but "done". An operator that
-//! watches and writes over the same client libraries can't be faster; what it takes longer is the price of its care.
+//! It takes every edit at its word and knows no doubt, no lease, no budget and no answer but "done", and it is written as one would at
+//! first: kube watches and writes, reqwest calls. What an operator takes longer is the price of its care, less what it calls more simply.
 
 use std::{collections::HashMap, pin::pin};
 

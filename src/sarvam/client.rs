@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use reqwest::{Method, Request, Url};
+use hyper::body::Bytes;
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::http::uri::InvalidUri;
+use hyper::{Method, Request, Uri};
 
 use super::key::ApiKey;
 use super::patch;
@@ -20,7 +22,8 @@ const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 #[derive(Clone)]
 pub struct Client {
     transport: Arc<dyn Transport>,
-    base: Url,
+    /// Without a slash at its end.
+    base: Arc<str>,
 }
 
 impl Client {
@@ -28,12 +31,14 @@ impl Client {
     ///
     /// The process must have installed its rustls provider before.
     pub fn new(settings: &Settings) -> Result<Self, InvalidSetting> {
-        Ok(Self { transport: Arc::new(Http::new(settings)?), base: settings.url()? })
+        let base = base(settings)?;
+        let server = base.parse().map_err(|_| InvalidSetting::Url)?;
+        Ok(Self { transport: Arc::new(Http::new(settings, &server)?), base })
     }
 
     /// The same, by another way than HTTP. Of the settings only the base URL is used.
     pub fn over(transport: Arc<dyn Transport>, settings: &Settings) -> Result<Self, InvalidSetting> {
-        Ok(Self { transport, base: settings.url()? })
+        Ok(Self { transport, base: base(settings)? })
     }
 
     /// The same, by the way that is made of the one that there is.
@@ -44,7 +49,7 @@ impl Client {
 
     /// Looks at one line.
     pub async fn get(&self, key: &ApiKey, line: &LineId) -> Result<Remote, Fault> {
-        let request = self.request(Method::GET, &path(line, &[]))?;
+        let request = self.request(Method::GET, &path(line), Bytes::new())?;
         self.send(Call::Get, key, request, |reply| classify::line(Call::Get, &line.deployment, reply)).await
     }
 
@@ -53,8 +58,8 @@ impl Client {
     /// A success shows what the remote answered, which may still be the old state. With [`Landed::Maybe`] in the fault the
     /// action may have taken effect, or may still do so.
     pub async fn set_status(&self, key: &ApiKey, line: &LineId, action: Action) -> Result<Remote, Fault> {
-        let request = self.request(Method::PUT, &path(line, &["status"]))?;
-        let request = with_body(request, format!(r#"{{"action":"{}"}}"#, action.verb()));
+        let body = format!(r#"{{"action":"{}"}}"#, action.verb());
+        let request = self.request(Method::PUT, &format!("{}/status", path(line)), body.into())?;
         self.send(Call::SetStatus, key, request, |reply| classify::line(Call::SetStatus, &line.deployment, reply)).await
     }
 
@@ -63,46 +68,50 @@ impl Client {
     /// A success shows what the remote answered, which may still be the old configuration. With [`Landed::Maybe`] in the
     /// fault the fields may have changed, or may still do so, all or some of them.
     pub async fn update(&self, key: &ApiKey, line: &LineId, patch: &Managed) -> Result<Remote, Fault> {
-        let request = with_body(self.request(Method::PATCH, &path(line, &[]))?, patch::body(patch));
+        let request = self.request(Method::PATCH, &path(line), patch::body(patch).into())?;
         self.send(Call::Update, key, request, |reply| classify::line(Call::Update, &line.deployment, reply)).await
     }
 
     /// One page of a workspace's lines: as many as the remote gives at once, from number `offset` (0 is the first).
     pub async fn list(&self, key: &ApiKey, org: &Id, workspace: &Id, offset: usize) -> Result<Page, Fault> {
-        let mut request = self.request(Method::GET, &deployments(org, workspace))?;
-        request
-            .url_mut()
-            .query_pairs_mut()
-            .append_pair("offset", &offset.to_string())
-            .append_pair("limit", &LONGEST_PAGE.to_string());
+        let path = format!("{}?offset={offset}&limit={LONGEST_PAGE}", deployments(org, workspace));
+        let request = self.request(Method::GET, &path, Bytes::new())?;
         self.send(Call::List, key, request, classify::page).await
     }
 
-    fn request(&self, method: Method, segments: &[&str]) -> Result<Request, Fault> {
-        let url = below(&self.base, segments)
-            .ok_or_else(|| Fault::new(Trouble::Refused, Landed::No, "the ids don't make a URL of the remote"))?;
-        Ok(Request::new(method, url))
+    /// One with this JSON, where there is any.
+    fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Request<Bytes>, Fault> {
+        let uri = uri(&self.base, path)
+            .map_err(|_| Fault::new(Trouble::Refused, Landed::No, "the ids don't make a URL of the remote"))?;
+        let has_body = !body.is_empty();
+        let mut request = Request::new(body);
+        *request.method_mut() = method;
+        *request.uri_mut() = uri;
+        if has_body {
+            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        Ok(request)
     }
 
     async fn send<T>(
         &self,
         call: Call,
         key: &ApiKey,
-        mut request: Request,
+        mut request: Request<Bytes>,
         read: impl FnOnce(&Reply<'_>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         request.headers_mut().insert(API_KEY, key.header());
         let answer = self.transport.carry(request).await.map_err(|lost| fault(call, lost))?;
         let body = match answer.body {
             Ok(body) => body,
-            Err(lost) if (200..300).contains(&answer.status) => return Err(fault(call, lost)),
+            Err(lost) if answer.status.is_success() => return Err(fault(call, lost)),
             // The status alone says what a refusal means.
-            Err(_) => Vec::new(),
+            Err(_) => Bytes::new(),
         };
         let headers: Vec<(&str, &[u8])> =
-            answer.headers.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+            answer.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         read(&Reply {
-            status: answer.status,
+            status: answer.status.as_u16(),
             headers: &headers,
             body: &body,
             read_at: answer.read_at,
@@ -111,33 +120,23 @@ impl Client {
     }
 }
 
-/// The request with a body of JSON.
-fn with_body(mut request: Request, body: String) -> Request {
-    *request.body_mut() = Some(body.into());
-    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    request
+/// What all URLs begin with.
+fn base(settings: &Settings) -> Result<Arc<str>, InvalidSetting> {
+    Ok(settings.url()?.as_str().trim_end_matches('/').into())
 }
 
-/// The segments of the list of a workspace's lines.
-fn deployments<'a>(org: &'a Id, workspace: &'a Id) -> [&'a str; 6] {
-    ["v1", "orgs", org.as_str(), "workspaces", workspace.as_str(), "deployments"]
+fn uri(base: &str, path: &str) -> Result<Uri, InvalidUri> {
+    [base, path].concat().try_into()
 }
 
-/// The segments of one line, and what follows.
-fn path<'a>(line: &'a LineId, rest: &[&'a str]) -> Vec<&'a str> {
-    [&deployments(&line.org, &line.workspace)[..], &[line.deployment.as_str()], rest].concat()
+/// The list of a workspace's lines. No [`Id`] needs escaping or climbs out of its segment.
+fn deployments(org: &Id, workspace: &Id) -> String {
+    format!("/v1/orgs/{org}/workspaces/{workspace}/deployments")
 }
 
-/// The URL with the segments below the base's path. Nothing when one of them is not taken as it is: a URL library drops
-/// dots, strips line breaks and keeps an empty segment, and each of these is another address.
-fn below(base: &Url, segments: &[&str]) -> Option<Url> {
-    if segments.iter().any(|segment| segment.is_empty() || segment.contains(['/', '%'])) {
-        return None;
-    }
-    let path = [base.path().trim_end_matches('/'), &segments.join("/")].join("/");
-    let mut url = base.clone();
-    url.set_path(&path);
-    (url.path() == path).then_some(url)
+/// One line.
+fn path(LineId { org, workspace, deployment }: &LineId) -> String {
+    format!("/v1/orgs/{org}/workspaces/{workspace}/deployments/{deployment}")
 }
 
 /// The fault behind a missing answer.
@@ -154,22 +153,34 @@ fn fault(call: Call, lost: Lost) -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn a_url_has_exactly_the_segments_asked_for() {
-        for base in ["https://h.example/", "https://h.example/api/app-authoring"] {
-            let base = Url::parse(base).unwrap();
-            let root = base.as_str().trim_end_matches('/').to_owned();
-            let url = below(&base, &["v1", "deployments", "dep_1-A", "status"]).map(String::from);
-            assert_eq!(url, Some(format!("{root}/v1/deployments/dep_1-A/status")));
-            for id in [
-                "", ".", "..", "%2e%2e", "%2E.", "a/b", "a\\b", "../../x", "a?x=1", "a#f", "a\nb", "a\tb", "a b", "é",
-                "a%",
-            ] {
-                assert_eq!(below(&base, &["deployments", id, "status"]), None, "{id:?}");
-                assert_eq!(below(&base, &["deployments", id]), None, "{id:?}");
+        let longest = "9".repeat(crate::core::id::MAX_LENGTH);
+        for base_url in ["https://h.example", "https://h.example/", "https://[::1]:8443/api/app-authoring/"] {
+            let settings = Settings {
+                base_url: base_url.to_owned(),
+                allow_http_loopback: false,
+                extra_ca_pem: None,
+                call_timeout: Duration::from_secs(10),
+                use_proxy: false,
+            };
+            let base = base(&settings).unwrap();
+            let root = base_url.trim_end_matches('/');
+            for deployment in ["dep_1-A", "0", "Z--__", &longest] {
+                let id = |text| Id::new(text).unwrap();
+                let line = LineId { org: id("o"), workspace: id("w-1"), deployment: id(deployment) };
+                let uri = uri(&base, &path(&line)).unwrap();
+                let expected = format!("{root}/v1/orgs/o/workspaces/w-1/deployments/{deployment}");
+                assert_eq!(uri.to_string(), expected);
+                assert_eq!((uri.query(), uri.path().split('/').next_back()), (None, Some(deployment)));
             }
+        }
+        for text in ["", ".", "..", "%2e%2e", "a/b", "a\\b", "../../x", "a?x=1", "a#f", "a\nb", "a b", "é", "a%"] {
+            assert!(Id::new(text).is_err(), "{text:?} would be another address");
         }
     }
 }

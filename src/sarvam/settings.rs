@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use reqwest::{Certificate, Url};
+use rustls::pki_types::{CertificateDer, pem::PemObject};
+use url::Url;
 
 /// Where the remote is, unless told otherwise.
 pub const DEFAULT_URL: &str = "https://apps.sarvam.ai/api/app-authoring";
@@ -77,11 +78,11 @@ impl Settings {
         Ok(url)
     }
 
-    pub(super) fn certificates(&self) -> Result<Vec<Certificate>, InvalidSetting> {
+    pub(super) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, InvalidSetting> {
         let Some(pem) = &self.extra_ca_pem else {
             return Ok(Vec::new());
         };
-        match Certificate::from_pem_bundle(pem) {
+        match CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>() {
             Ok(certificates) if !certificates.is_empty() => Ok(certificates),
             _ => Err(InvalidSetting::Certificates),
         }

@@ -14,11 +14,12 @@ use opentelemetry_sdk::{
     resource::EnvResourceDetector,
     trace::{BatchSpanProcessor, SdkTracerProvider},
 };
-use reqwest::Url;
 use tokio::{runtime::Handle, time::Instant};
 use tracing::{debug, info, warn};
+use url::Url;
 
 use super::Traces;
+use crate::http::{Client, Options};
 
 /// How long one batch may take.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,13 +40,10 @@ impl Exporter {
     /// A sentence that names the flag, the rule and an example.
     pub fn start(endpoint: &str) -> Result<Self, String> {
         let url = url(endpoint)?;
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .timeout(TIMEOUT)
-            .no_proxy()
-            .build()
-            .map_err(|error| format!("The client of --otlp-endpoint can't be made: {error}."))?;
+        let server = url.as_str().parse().map_err(|_| wrong("must be a URL"))?;
+        let options = Options { server: &server, extra_roots: Vec::new(), use_proxy: false, limit: TIMEOUT };
+        let client =
+            Client::new(options).map_err(|error| format!("The client of --otlp-endpoint can't be made: {error}."))?;
         let client = Poster { http: client, runtime: Handle::current(), told: Mutex::default() };
         let exporter = SpanExporter::builder()
             .with_http()
@@ -82,14 +80,15 @@ impl Exporter {
     }
 }
 
+/// What is wrong with the flag. What is given is not repeated: somebody may have put a password in it.
+fn wrong(rule: &str) -> String {
+    format!(
+        "--otlp-endpoint {rule}: give http://otel-collector.observability:4318 or https://otlp.example.com, for example."
+    )
+}
+
 /// Where traces are posted, below the base URL that the flag names.
 fn url(endpoint: &str) -> Result<Url, String> {
-    // What is given is not repeated: somebody may have put a password in it.
-    let wrong = |rule| {
-        format!(
-            "--otlp-endpoint {rule}: give http://otel-collector.observability:4318 or https://otlp.example.com, for example."
-        )
-    };
     let mut url = Url::parse(endpoint).map_err(|_| wrong("must be a URL"))?;
     if !["http", "https"].contains(&url.scheme()) {
         return Err(wrong("must begin with http:// or https://"));
@@ -107,7 +106,7 @@ fn url(endpoint: &str) -> Result<Url, String> {
 /// Posts batches. The thread that sends them is none of the runtime's.
 #[derive(Debug)]
 struct Poster {
-    http: reqwest::Client,
+    http: Client,
     runtime: Handle,
     /// When it was last told that batches are lost.
     told: Mutex<Option<Instant>>,
@@ -117,24 +116,17 @@ struct Poster {
 impl HttpClient for Poster {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let client = self.http.clone();
-        let posted = self.runtime.spawn(async move { post(&client, request).await });
-        let posted = posted.await.unwrap_or_else(|_| Err("the process ends".into()));
+        let posted = self.runtime.spawn(async move { client.send(request).await });
+        let posted = posted.await.map_err(|_| "the process ends".to_owned());
+        let posted = posted.and_then(|posted| posted.map_err(|failure| failure.to_string()));
         match &posted {
             Ok(answer) if answer.status().is_success() => {}
             Ok(answer) => self.lost(&format!("HTTP {}", answer.status().as_u16())),
-            Err(error) => self.lost(&error.to_string()),
+            Err(error) => self.lost(error),
         }
-        posted
+        // What it says of single spans is nobody's business.
+        Ok(posted?.map(|_| Bytes::new()))
     }
-}
-
-async fn post(client: &reqwest::Client, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-    // The library's words would repeat the URL, which is known.
-    let told = |error: reqwest::Error| HttpError::from(error.without_url());
-    let mut answer = client.execute(reqwest::Request::try_from(request).map_err(told)?).await.map_err(told)?;
-    // Read to its end, so that the connection can be used again. What it says of single spans is nobody's business.
-    while answer.chunk().await.map_err(told)?.is_some() {}
-    Ok(Response::builder().status(answer.status()).body(Bytes::new())?)
 }
 
 impl Poster {

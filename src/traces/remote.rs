@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use hyper::{Request, body::Bytes};
 use opentelemetry::{KeyValue, trace::SpanKind};
-use reqwest::Request;
 
 use super::{Part, Traces};
 use crate::sarvam::{
@@ -29,7 +29,7 @@ struct Traced {
 }
 
 impl Transport for Traced {
-    fn carry(&self, request: Request) -> BoxFuture<'_, Result<Answer, Lost>> {
+    fn carry(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Answer, Lost>> {
         Box::pin(async move {
             let mut part = self.begin(&request);
             let answer = self.transport.carry(request).await;
@@ -43,16 +43,16 @@ impl Transport for Traced {
 
 impl Traced {
     /// Of the request, its headers have the key and its query is nobody's business: neither is looked at.
-    fn begin(&self, request: &Request) -> Option<Part> {
-        let (method, url) = (request.method(), request.url());
+    fn begin(&self, request: &Request<Bytes>) -> Option<Part> {
+        let (method, url) = (request.method(), request.uri());
         let template = template(url.path());
         self.traces.part(SpanKind::Client, format!("{method} {template}"), || {
             let mut attributes = vec![
                 KeyValue::new("http.request.method", method.to_string()),
                 KeyValue::new("url.template", template.clone()),
-                KeyValue::new("server.address", url.host_str().unwrap_or_default().to_owned()),
+                KeyValue::new("server.address", url.host().unwrap_or_default().to_owned()),
             ];
-            let port = url.port_or_known_default();
+            let port = url.port_u16().or_else(|| Some(if url.scheme_str()? == "https" { 443 } else { 80 }));
             attributes.extend(port.map(|port| KeyValue::new("server.port", i64::from(port))));
             attributes
         })
@@ -62,9 +62,9 @@ impl Traced {
 fn tell(part: &mut Part, answer: &Result<Answer, Lost>) {
     match answer {
         Ok(answer) => {
-            part.tell(KeyValue::new("http.response.status_code", i64::from(answer.status)));
-            if answer.status >= 400 {
-                part.fail(answer.status.to_string(), "the remote refused");
+            part.tell(KeyValue::new("http.response.status_code", i64::from(answer.status.as_u16())));
+            if answer.status.is_client_error() || answer.status.is_server_error() {
+                part.fail(answer.status.as_u16().to_string(), "the remote refused");
             }
             if let Err(lost) = answer.body {
                 fail(part, lost);

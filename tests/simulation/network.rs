@@ -9,7 +9,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::Request;
-use axum::http::{self, Method, Uri};
+use axum::http::{self, HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use futures::future::BoxFuture;
 use sarvam_operator::sarvam::transport::{Answer, Lost, Transport};
@@ -183,7 +183,7 @@ struct Wire {
 }
 
 impl Transport for Wire {
-    fn carry(&self, request: reqwest::Request) -> BoxFuture<'_, Result<Answer, Lost>> {
+    fn carry(&self, request: http::Request<Bytes>) -> BoxFuture<'_, Result<Answer, Lost>> {
         Box::pin(async {
             let late = Lost::Unanswered("no whole answer from the remote within the call's timeout");
             timeout(self.limit, self.call(request)).await.unwrap_or(Err(late))
@@ -192,7 +192,7 @@ impl Transport for Wire {
 }
 
 impl Wire {
-    async fn call(&self, request: reqwest::Request) -> Result<Answer, Lost> {
+    async fn call(&self, request: http::Request<Bytes>) -> Result<Answer, Lost> {
         let Self { world, operator, .. } = self;
         if operator.is_dead() {
             return pending().await;
@@ -202,10 +202,9 @@ impl Wire {
             Method::PUT => Seam::Send,
             _ => Seam::Change,
         };
-        let body = request.body().and_then(reqwest::Body::as_bytes).map(Bytes::copy_from_slice).unwrap_or_default();
         let (number, struck) = world.arrive(operator, seam, || {
-            let (_, path) = request.url().path().split_once("/deployments").unwrap_or_default();
-            format!("{} remote{path} {}", request.method(), String::from_utf8_lossy(&body))
+            let (_, path) = request.uri().path().split_once("/deployments").unwrap_or_default();
+            format!("{} remote{path} {}", request.method(), String::from_utf8_lossy(request.body()))
         });
         let bend = match struck {
             Some(What::Remote(bend)) => Some(bend),
@@ -219,11 +218,8 @@ impl Wire {
             Some(What::Crash(moment)) => Some(moment),
             _ => None::<Moment>,
         };
-        let mut sent = http::Request::new(body);
-        *sent.method_mut() = request.method().clone();
-        let query = request.url().query().map(|query| format!("?{query}")).unwrap_or_default();
-        *sent.uri_mut() = format!("{}{query}", request.url().path()).parse().expect("a URL's path is a path");
-        *sent.headers_mut() = request.headers().clone();
+        let mut sent = request;
+        *sent.uri_mut() = sent.uri().path_and_query().expect("it has a path").clone().into();
         let served_by = Arc::clone(world);
         let serve = async move {
             let remote = &served_by.remote;
@@ -246,19 +242,16 @@ impl Wire {
         let (head, body) = match served {
             Ok(response) => {
                 let (head, body) = response.into_parts();
-                (head, Ok(body.to_vec()))
+                (head, Ok(body))
             }
             Err(Some(response)) => (response.into_parts().0, Err(broken)),
             Err(None) => return Err(broken),
         };
-        let mut answer = Answer {
-            status: head.status.as_u16(),
-            headers: head.headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect(),
-            body,
-            read_at: world.wall(),
-        };
+        let mut answer = Answer { status: head.status, headers: head.headers, body, read_at: world.wall() };
         if let Some(Bend::Proxy(status)) = bend {
-            answer = Answer { status, headers: Vec::new(), body: Ok(b"<html></html>".to_vec()), ..answer };
+            let (status, body) =
+                (StatusCode::from_u16(status).expect("a status"), Bytes::from_static(b"<html></html>"));
+            answer = Answer { status, headers: HeaderMap::new(), body: Ok(body), ..answer };
         }
         world.note(|| format!("operator {} #{number} <- {}", operator.number, answer.status));
         Ok(answer)

@@ -38,7 +38,7 @@ use recorder::{Recorder, resource};
 use rights::{Install, RELEASE, Right};
 
 /// How long anything may take on a crowded machine. A scenario that needs it all has failed.
-pub const LIMIT: Duration = Duration::from_secs(90);
+pub const LIMIT: Duration = Duration::from_mins(3);
 
 /// How the API server begins to say, to a user, what that user may not do.
 const REFUSED: &str = "forbidden: User ";
