@@ -128,17 +128,24 @@ impl Case {
         }
         let may_be_late = self.troubles.iter().any(|(_, trouble)| matches!(trouble.what, trouble::What::Remote(_)));
         let quiet = if may_be_late { QUIET_WITH_LATE_CALLS } else { QUIET };
-        let mut since = None;
-        loop {
-            let now = tokio::time::Instant::now();
-            match self.story.ends.iter().find_map(|end| missing(world, end)) {
-                None if now - *since.get_or_insert(now) >= quiet => return Ok(()),
-                None => {}
-                Some(missing) if now - start > LIMIT => return Err(format!("after {LIMIT:?}: {missing}")),
-                Some(_) => since = None,
-            }
-            sleep(Duration::from_secs(1)).await;
+        let limit = LIMIT.saturating_sub(start.elapsed());
+        comes_to(world, &self.story.ends, quiet, limit).await.map(drop)
+    }
+}
+
+/// Waits until all of it is so, and has stayed so for a while. Returns how long the first took.
+async fn comes_to(world: &World, ends: &[End], quiet: Duration, limit: Duration) -> Result<Duration, String> {
+    let start = tokio::time::Instant::now();
+    let mut since = None;
+    loop {
+        let now = tokio::time::Instant::now();
+        match ends.iter().find_map(|end| missing(world, end)) {
+            None if now - *since.get_or_insert(now) >= quiet => return Ok(now - quiet - start),
+            None => {}
+            Some(missing) if now - start > limit => return Err(format!("after {limit:?}: {missing}")),
+            Some(_) => since = None,
         }
+        sleep(Duration::from_secs(1)).await;
     }
 }
 
@@ -165,7 +172,7 @@ pub fn set_up(world: &Arc<World>, story: &Story) {
 }
 
 /// Holds the run against what must hold of every run.
-fn judge_run(story: &Story, world: &World) -> Result<(), String> {
+pub fn judge_run(story: &Story, world: &World) -> Result<(), String> {
     let changes = world.api.history();
     let ours = || changes.iter().filter(|change| ["deployments", "workspaces"].contains(&change.plural.as_str()));
     for change in ours() {
@@ -240,6 +247,23 @@ fn path(plural: &str, name: &str) -> String {
 
 fn get(world: &World, plural: &str, name: &str) -> Option<Value> {
     ask(world, &Method::GET, &path(plural, name), &Value::Null)
+}
+
+/// Waits until each object that is there, of those that have their line's name, says Synced and its line is so, and the Workspace
+/// counts those and no others. Returns how long that took.
+pub async fn all_synced(world: &World, story: &Story, limit: Duration) -> Duration {
+    let names = story.lines.iter().map(|(id, _)| *id).filter(|name| get(world, "deployments", name).is_some());
+    let ends: Vec<_> = names.map(|name| End::Says(name, "Synced")).collect();
+    let took = comes_to(world, &ends, QUIET, limit).await.unwrap_or_else(|missing| panic!("{}: {missing}", story.name));
+    let counted = get(world, "workspaces", "main").map(|workspace| workspace["status"]["lines"].clone());
+    assert_eq!(counted, Some(json!({"total": ends.len(), "asAsked": ends.len()})), "{}", story.name);
+    took
+}
+
+/// Does what a step says about `LINE`, which is this one.
+pub fn step_of(world: &Arc<World>, story: &Story, line: &str, words: &str) {
+    let words = words.replace("LINE", line);
+    step(world, story, &words.split(' ').collect::<Vec<_>>());
 }
 
 /// Does what a step says.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sarvam_testkit::simulator::LineState;
 use tokio::time::sleep;
 
 use crate::case::{paused_runtime, set_up, step};
@@ -45,14 +44,12 @@ fn count(world: &World, before: usize) -> (Counts, usize) {
 
 #[test]
 fn ten_thousand_lines_cost_a_hundred_reads_a_cycle() {
-    let ids: &'static [String] = (0..LINES).map(|n| format!("dep-{n}")).collect::<Vec<_>>().leak();
-    let lines = ids.iter().map(|id| (id.as_str(), LineState::Active)).collect();
-    let story = Story { lines, rate: 20, ..Story::new("crowd") };
+    let story = Story { rate: 20, ..Story::crowd("crowd", LINES) };
     paused_runtime().block_on(async {
         let world = World::new(1, BTreeMap::new(), false);
         set_up(&world, &story);
         step(&world, &story, &["workspace", "sync", "60s"]);
-        for (n, id) in ids.iter().enumerate() {
+        for (n, (id, _)) in story.lines.iter().enumerate() {
             step(&world, &story, &["create", id, id, if n < DIFFERING { "paused" } else { "active" }]);
         }
         world.start_operator();
@@ -76,7 +73,7 @@ fn ten_thousand_lines_cost_a_hundred_reads_a_cycle() {
         assert_eq!(idle.keys().collect::<Vec<_>>(), [&"page"]);
         assert!((3 * PAGES..4 * PAGES).contains(&idle["page"]), "{idle:?}");
 
-        step(&world, &story, &["edit", &ids[LINES / 2], "paused=true"]);
+        step(&world, &story, &["edit", story.lines[LINES / 2].0, "paused=true"]);
         sleep(CYCLE / 4).await;
         let (mut edit, _) = count(&world, before);
         println!("an edit: {edit:?}");

@@ -1,5 +1,6 @@
 //! The whole controller in a simulated world: `docs/correctness.md` says what is simulated. A failure prints the command that replays it.
 
+mod away;
 mod case;
 mod crowd;
 mod network;

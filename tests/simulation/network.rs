@@ -49,24 +49,38 @@ async fn ask(world: Arc<World>, operator: Arc<Operator>, request: Request) -> Re
         Some(What::Api(fate)) => (None, Some(fate)),
         _ => (None, None),
     };
+    let away = world.away.borrow().filter(|reply| *reply != Reply::Nothing);
+    let fate = fate.or(away.map(|answer| Fate { lands: None, answer }));
     let Fate { lands, answer } = fate.unwrap_or(Fate { lands: Some(Duration::ZERO), answer: Reply::True });
     if lands.is_none() && answer != Reply::Nothing {
         sleep(world.leg() + world.leg()).await;
         return in_place_of(answer, None);
     }
     let (server, view) = (world.api.clone(), operator.view.clone());
-    let serve = async move { server.request(&view, &head.method, &head.uri, &body) };
+    let way = Arc::clone(&world);
+    let serve = async move {
+        // What nobody answers is on its way until the API server is back.
+        way.reached().await;
+        server.request(&view, &head.method, &head.uri, &body)
+    };
     let carried = async {
         let carried = world.carry(&operator, crash, lands, serve).await;
+        world.reached().await;
         if answer == Reply::Nothing { pending().await } else { carried }
     };
-    match timeout(READ_TIMEOUT, carried).await {
-        Err(_) => in_place_of(Reply::Broken, None),
-        Ok(api_server::Answer::Whole(status, body)) => {
+    let carried = tokio::select! {
+        biased;
+        carried = carried => Some(carried),
+        () = world.broken() => None,
+        () = sleep(READ_TIMEOUT) => None,
+    };
+    match carried {
+        None => in_place_of(Reply::Broken, None),
+        Some(api_server::Answer::Whole(status, body)) => {
             world.note(|| format!("operator {} #{number} <- {status}", operator.number));
             in_place_of(answer, Some((status, body)))
         }
-        Ok(api_server::Answer::Watch(watch)) => Body::from_stream(deliver(world, operator, *watch)).into_response(),
+        Some(api_server::Answer::Watch(watch)) => Body::from_stream(deliver(world, operator, *watch)).into_response(),
     }
 }
 
@@ -83,43 +97,63 @@ fn in_place_of(reply: Reply, truth: Option<(u16, Value)>) -> Response {
                 json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": "trouble"});
             whole(code, &body)
         }
-        _ => {
-            let broken = io::Error::new(io::ErrorKind::ConnectionReset, "trouble");
-            Body::from_stream(futures::stream::once(async { Err::<Bytes, _>(broken) })).into_response()
-        }
+        _ => Body::from_stream(futures::stream::once(async { Err::<Bytes, _>(reset()) })).into_response(),
     }
 }
 
-/// The events of a watch as they come to the operator.
+fn reset() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionReset, "trouble")
+}
+
+/// The events of a watch as they come to the operator, until the connection breaks.
 fn deliver(
     world: Arc<World>,
     operator: Arc<Operator>,
     watch: Watch,
 ) -> impl futures::Stream<Item = io::Result<Bytes>> + use<> {
-    let ready: VecDeque<Value> = VecDeque::new();
-    futures::stream::unfold((watch, ready, None), move |(mut watch, mut ready, mut again)| {
-        let (world, operator) = (Arc::clone(&world), Arc::clone(&operator));
-        async move {
-            if ready.is_empty() {
-                let event = watch.next().await?;
-                if event["type"] != "BOOKMARK" && !pass(&world, &operator, &event, &mut again).await {
-                    return None;
-                }
-                sleep(world.leg()).await;
-                ready.push_back(event.clone());
-                // An event that comes again does so after a newer one of its object.
-                let is_newer = |again: &mut Value| {
-                    let meta = |event: &Value, field: &str| event["object"]["metadata"][field].clone();
-                    event["type"] == "MODIFIED"
-                        && meta(again, "uid") == meta(&event, "uid")
-                        && meta(again, "resourceVersion") != meta(&event, "resourceVersion")
-                };
-                ready.extend(again.take_if(is_newer));
-            }
-            let line = format!("{}\n", ready.pop_front()?);
-            Some((Ok(line.into()), (watch, ready, again)))
+    let delivery = Delivering { world, operator, watch, ready: VecDeque::new(), again: None };
+    futures::stream::unfold(Some(delivery), move |delivery| async move {
+        let mut delivery = delivery?;
+        let world = Arc::clone(&delivery.world);
+        tokio::select! {
+            biased;
+            () = world.broken() => Some((Err(reset()), None)),
+            line = delivery.next() => Some((Ok(line?), Some(delivery))),
         }
     })
+}
+
+/// A watch on its way to the operator.
+struct Delivering {
+    world: Arc<World>,
+    operator: Arc<Operator>,
+    watch: Watch,
+    ready: VecDeque<Value>,
+    again: Option<Value>,
+}
+
+impl Delivering {
+    /// The next event; `None`: the watch is over.
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.ready.is_empty() {
+            let event = self.watch.next().await?;
+            if event["type"] != "BOOKMARK" && !pass(&self.world, &self.operator, &event, &mut self.again).await {
+                return None;
+            }
+            sleep(self.world.leg()).await;
+            self.world.reached().await;
+            self.ready.push_back(event.clone());
+            // An event that comes again does so after a newer one of its object.
+            let is_newer = |again: &mut Value| {
+                let meta = |event: &Value, field: &str| event["object"]["metadata"][field].clone();
+                event["type"] == "MODIFIED"
+                    && meta(again, "uid") == meta(&event, "uid")
+                    && meta(again, "resourceVersion") != meta(&event, "resourceVersion")
+            };
+            self.ready.extend(self.again.take_if(is_newer));
+        }
+        Some(format!("{}\n", self.ready.pop_front()?).into())
+    }
 }
 
 /// Lets an event pass, in its time. False: the watch ends before it.

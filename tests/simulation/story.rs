@@ -65,6 +65,12 @@ impl Story {
         }
     }
 
+    /// One with so many lines, which answer.
+    pub fn crowd(name: &'static str, count: usize) -> Self {
+        let line = |n| (&*format!("dep-{n}").leak(), LineState::Active);
+        Self { lines: (0..count).map(line).collect(), ..Self::new(name) }
+    }
+
     /// The story of this name.
     pub fn named(name: &str) -> Option<&'static Self> {
         STORIES.iter().find(|story| story.name == name)

@@ -20,13 +20,13 @@ use sarvam_testkit::api_server::{ApiServer, Kind};
 use sarvam_testkit::clock::{self, Wall};
 use sarvam_testkit::lock;
 use sarvam_testkit::oracle::Edit;
-use sarvam_testkit::simulator::{Simulator, Switches};
+use sarvam_testkit::simulator::{Route, Simulator, Switches, What as Happening};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 use crate::network;
-use crate::trouble::{Moment, Seam, Trouble, What};
+use crate::trouble::{Moment, Reply, Seam, Trouble, What};
 
 /// How long it takes until a dead operator's successor starts.
 const RESTART: Duration = Duration::from_secs(2);
@@ -38,7 +38,7 @@ static KINDS: LazyLock<Arc<Vec<Kind>>> = LazyLock::new(|| {
 });
 
 /// What every operator is told: the defaults, but that reads of the remote may lag.
-static FLAGS: LazyLock<Run> = LazyLock::new(|| {
+pub static FLAGS: LazyLock<Run> = LazyLock::new(|| {
     let Command::Run(flags) = Cli::parse_from(["sarvam-operator", "run", "--read-lag", "2s"]).command else {
         unreachable!("the command is run");
     };
@@ -58,6 +58,8 @@ pub struct World {
     /// `None` where nobody will read it.
     trace: Option<Mutex<String>>,
     operators: Mutex<Vec<Arc<Operator>>>,
+    /// What operators, and only they, see of an API server that is away.
+    pub away: watch::Sender<Option<Reply>>,
     /// What people asked, for the oracle.
     pub edits: Mutex<Vec<Edit>>,
 }
@@ -95,6 +97,7 @@ impl World {
             seams: Mutex::default(),
             trace: traced.then(Mutex::default),
             operators: Mutex::default(),
+            away: watch::Sender::new(None),
             edits: Mutex::default(),
         })
     }
@@ -193,6 +196,17 @@ impl World {
         Duration::from_millis(lock(&self.chance).u64(1..=20))
     }
 
+    /// Waits while the API server says nothing.
+    pub async fn reached(&self) {
+        // The sender lives as long as the world.
+        let _ = self.away.subscribe().wait_for(|away| *away != Some(Reply::Nothing)).await;
+    }
+
+    /// Resolves when the way to the API server breaks.
+    pub async fn broken(&self) {
+        let _ = self.away.subscribe().wait_for(|away| away.is_some_and(|reply| reply != Reply::Nothing)).await;
+    }
+
     /// Has a request carried out, and returns the answer when it has come back. What was sent is carried out whatever becomes of
     /// its sender.
     pub async fn carry<T: Send + 'static>(
@@ -237,6 +251,23 @@ impl World {
             // Writing to a String does not fail.
             let _ = writeln!(lock(trace), "{at:9.3} {}", text());
         }
+    }
+
+    /// What operators have asked about a line, of anybody, since there were `before` seams.
+    pub fn asked_about(&self, line: &str, before: usize) -> Vec<String> {
+        let asked = self.seams().into_iter().skip(before).filter(|(seam, _)| *seam != Seam::Event);
+        asked.map(|(_, gist)| gist).filter(|gist| gist.split(['/', ' ']).any(|word| word == line)).collect()
+    }
+
+    /// The calls that change a line: when each came to the remote, and whose it was.
+    pub fn changes(&self) -> Vec<(Instant, String)> {
+        let changes = self.remote.history().into_iter().filter_map(|entry| match entry.what {
+            Happening::Arrived(call) if matches!(call.route, Route::Status | Route::Update) => {
+                call.line.map(|line| (entry.at, line))
+            }
+            _ => None,
+        });
+        changes.collect()
     }
 
     /// What happened so far, a line each.
