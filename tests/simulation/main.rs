@@ -3,6 +3,7 @@
 mod away;
 mod case;
 mod crowd;
+mod cuts;
 mod network;
 #[path = "../scenarios/stage/rules.rs"]
 mod rules;

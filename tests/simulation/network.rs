@@ -16,9 +16,9 @@ use sarvam_operator::sarvam::transport::{Answer, Lost, Transport};
 use sarvam_testkit::api_server::{self, Watch};
 use sarvam_testkit::simulator::{Fault, Route};
 use serde_json::{Value, json};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::trouble::{Bend, Delivery, Fate, Moment, Reply, Seam, What};
+use crate::trouble::{Bend, Delivery, Ending, Fate, Moment, Reply, Seam, What};
 use crate::world::{Operator, World};
 
 /// How long kube's client waits for a byte, unless it is told otherwise.
@@ -105,12 +105,13 @@ fn reset() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionReset, "trouble")
 }
 
-/// The events of a watch as they come to the operator, until the connection breaks.
+/// The events of a watch as they come to the operator, until somebody cuts it.
 fn deliver(
     world: Arc<World>,
     operator: Arc<Operator>,
     watch: Watch,
 ) -> impl futures::Stream<Item = io::Result<Bytes>> + use<> {
+    let cut = world.next_cut();
     let delivery = Delivering { world, operator, watch, ready: VecDeque::new(), again: None };
     futures::stream::unfold(Some(delivery), move |delivery| async move {
         let mut delivery = delivery?;
@@ -118,9 +119,23 @@ fn deliver(
         tokio::select! {
             biased;
             () = world.broken() => Some((Err(reset()), None)),
+            ending = wait_for(cut) => {
+                world.arrive(&delivery.operator, Seam::Event, || "CUT".to_owned());
+                if ending == Ending::Gone {
+                    world.api.compact();
+                }
+                (ending == Ending::Broken).then(|| (Err(reset()), None))
+            }
             line = delivery.next() => Some((Ok(line?), Some(delivery))),
         }
     })
+}
+
+/// Waits for a cut.
+async fn wait_for(cut: Option<(Instant, Ending)>) -> Ending {
+    let Some((at, ending)) = cut else { return pending().await };
+    sleep_until(at).await;
+    ending
 }
 
 /// A watch on its way to the operator.

@@ -107,6 +107,17 @@ pub enum Delivery {
     Again,
 }
 
+/// How a watch ends that somebody cuts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// As at its own time limit.
+    Whole,
+    /// The connection breaks.
+    Broken,
+    /// As at its time limit, and what happened until then is compacted: who goes on from before it has to list again.
+    Gone,
+}
+
 const fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }

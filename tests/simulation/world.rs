@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
@@ -26,7 +27,7 @@ use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 use crate::network;
-use crate::trouble::{Moment, Reply, Seam, Trouble, What};
+use crate::trouble::{Ending, Moment, Reply, Seam, Trouble, What};
 
 /// How long it takes until a dead operator's successor starts.
 const RESTART: Duration = Duration::from_secs(2);
@@ -60,6 +61,8 @@ pub struct World {
     operators: Mutex<Vec<Arc<Operator>>>,
     /// What operators, and only they, see of an API server that is away.
     pub away: watch::Sender<Option<Reply>>,
+    /// After how many milliseconds each watch that begins is cut, and how.
+    pub cuts: Mutex<Option<(RangeInclusive<u64>, Ending)>>,
     /// What people asked, for the oracle.
     pub edits: Mutex<Vec<Edit>>,
 }
@@ -98,6 +101,7 @@ impl World {
             trace: traced.then(Mutex::default),
             operators: Mutex::default(),
             away: watch::Sender::new(None),
+            cuts: Mutex::default(),
             edits: Mutex::default(),
         })
     }
@@ -205,6 +209,13 @@ impl World {
     /// Resolves when the way to the API server breaks.
     pub async fn broken(&self) {
         let _ = self.away.subscribe().wait_for(|away| away.is_some_and(|reply| reply != Reply::Nothing)).await;
+    }
+
+    /// When the watch that begins now is cut, and how; `None`: never.
+    pub fn next_cut(&self) -> Option<(tokio::time::Instant, Ending)> {
+        let (after, ending) = lock(&self.cuts).clone()?;
+        let after = Duration::from_millis(lock(&self.chance).u64(after));
+        Some((tokio::time::Instant::now() + after, ending))
     }
 
     /// Has a request carried out, and returns the answer when it has come back. What was sent is carried out whatever becomes of
