@@ -27,13 +27,15 @@ use std::{
     time::Duration,
 };
 
+use backon::ExponentialBuilder;
 use futures::{Stream, StreamExt, future::join_all};
 use kube::{
     Api, Client, Resource,
     core::DeserializeGuard,
     runtime::{
         WatchStreamExt,
-        watcher::{self, watcher},
+        utils::{Backoff, ResetTimerBackoff},
+        watcher::{self, ExponentialBackoff, watcher},
     },
 };
 use opentelemetry::{KeyValue, trace::SpanKind};
@@ -69,6 +71,12 @@ const API_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The longest a watch is left open. Load balancers drop silent connections without a word after some minutes.
 const WATCH_SECONDS: u32 = 200;
+
+/// The first pause and the longest one before a watch that failed is tried again, each and up to as long again by chance.
+const WATCH_PAUSES: [Duration; 2] = [Duration::from_millis(800), Duration::from_millis(2500)];
+
+/// After how long without a failure the pauses begin anew.
+const WATCH_IS_WELL: Duration = Duration::from_mins(2);
 
 /// What all tasks of one term share.
 pub struct Context {
@@ -284,7 +292,7 @@ where
     };
     let kind = K::kind(&K::DynamicType::default()).into_owned();
     let metrics = context.metrics.clone();
-    watcher(api, watcher::Config::default().timeout(WATCH_SECONDS)).default_backoff().filter_map(move |event| {
+    watcher(api, watcher::Config::default().timeout(WATCH_SECONDS)).backoff(backoff()).filter_map(move |event| {
         let note = match event {
             Ok(watcher::Event::Init) => Some(Note::Listing),
             Ok(watcher::Event::InitApply(object)) => Some(Note::Seen(Key::of(object.meta()), object, Source::List)),
@@ -299,6 +307,14 @@ where
         };
         ready(note)
     })
+}
+
+/// The pauses of kube's default, but for its longest, of up to a minute: nobody sees an edit meanwhile. An event ends them; where it is quiet
+/// and something between here and the API server cuts each watch after a while, there is none.
+fn backoff() -> impl Backoff {
+    let [first, longest] = WATCH_PAUSES;
+    let pauses = ExponentialBuilder::default().with_min_delay(first).with_max_delay(longest).without_max_times();
+    ResetTimerBackoff::new(ExponentialBackoff::from(pauses.with_jitter()), WATCH_IS_WELL)
 }
 
 /// What an error of the API server comes to, for a person.

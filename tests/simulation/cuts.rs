@@ -49,11 +49,11 @@ const CALM: Duration = Duration::from_secs(90);
 
 const CUTS: [Cuts; 4] = [
     Cuts { ending: Ending::Whole, lists: 0, lines: 15, pace: BUSY, reacts: Duration::from_millis(200) },
-    // kube's client waits before it tries again what failed: for 0.8 s, and up to as long again by chance.
+    // What failed is tried again after 0.8 s, and up to as long again by chance.
     Cuts { ending: Ending::Broken, lists: 0, lines: 15, pace: BUSY, reacts: Duration::from_secs(2) },
     Cuts { ending: Ending::Gone, lists: 1, lines: 15, pace: BUSY, reacts: Duration::from_secs(2) },
-    // Where no event comes between two failures, it waits twice as long each time, for 30 s in the end.
-    Cuts { ending: Ending::Broken, lists: 0, lines: 1, pace: CALM, reacts: Duration::from_secs(61) },
+    // Where no event comes between two failures, after twice as long each time, up to 5 s in the end.
+    Cuts { ending: Ending::Broken, lists: 0, lines: 1, pace: CALM, reacts: Duration::from_secs(6) },
 ];
 
 async fn play(cuts: &Cuts) {
