@@ -1,14 +1,16 @@
 //! HTTP as the remote and a receiver of traces are spoken to: a request goes out once, and its whole answer is read.
 //!
-//! This is hyper's client with TLS, proxies and limits around it, as the Kubernetes client is. Nothing is followed, kept or tried again. A
-//! library that could do that reads each URL once more to be ready for it, and an edit waits meanwhile.
+//! This is hyper's client with TLS, proxies and limits around it, as the Kubernetes client is. Nothing is followed, and nothing is tried again
+//! that may have left: only a request that a kept connection never took, as the server was closing it, goes to another. A library that could
+//! follow reads each URL once more to be ready for it, and an edit waits meanwhile.
 
-use std::{error::Error, io, sync::Arc, time::Duration};
+use std::{error::Error, io, iter::successors, sync::Arc, time::Duration};
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::{
-    Request, Response, Uri,
+    HeaderMap, Request, Response, Uri,
     body::Bytes,
+    header::{ACCEPT, HeaderValue, USER_AGENT},
     rt::{Read, Write},
 };
 use hyper_rustls::HttpsConnector;
@@ -26,6 +28,7 @@ use hyper_util::{
 use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
 use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
+use tracing::warn;
 
 /// The longest body that is read, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
@@ -36,8 +39,13 @@ const MAX_CONNECT: Duration = Duration::from_secs(3);
 /// A connection is left before servers and proxies commonly close it (60 s): a request that meets the closing may or may not have arrived.
 const MAX_IDLE: Duration = Duration::from_secs(50);
 
-/// After which silence of a connection TCP asks whether the other side is still there.
-const KEEPALIVE: Duration = Duration::from_secs(15);
+/// After which silence of a connection TCP asks whether the other side is still there, and how often in vain: so a kept connection to a
+/// server that went without a word is gone before a request goes into it.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_RETRIES: u32 = 3;
+
+const US: HeaderValue = HeaderValue::from_static(concat!("sarvam-operator/", env!("CARGO_PKG_VERSION")));
 
 /// How many idle connections are kept: more than one workspace has calls in flight.
 const MAX_IDLE_CONNECTIONS: usize = 16;
@@ -104,24 +112,38 @@ impl Client {
     pub fn new(options: Options<'_>) -> Result<Self, rustls::Error> {
         let Options { server, extra_roots, use_proxy, limit } = options;
         let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let system = rustls_native_certs::load_native_certs();
+        for error in &system.errors {
+            warn!(%error, "certificates of the system could not be read");
+        }
+        let (_, ignored) = roots.add_parsable_certificates(system.certs);
+        if ignored > 0 {
+            warn!(ignored, "certificates of the system are none, and not trusted");
+        }
         extra_roots.into_iter().try_for_each(|root| roots.add(root))?;
         if roots.is_empty() {
             return Err(rustls::Error::General("there is no certificate to trust".to_owned()));
         }
-        let tls = Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth());
+        let mut tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let tls = Arc::new(tls);
 
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(KEEPALIVE));
+        tcp.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
+        tcp.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
+        // For all addresses of a host together: one that is dead leaves time for the next.
+        tcp.set_connect_timeout(Some(connect_limit(limit)));
         let is_https = server.scheme_str() == Some("https");
         let proxy = Some(Matcher::from_env()).filter(|_| use_proxy && is_https).and_then(|it| it.intercept(server));
         let way = match proxy {
             None => Way::Direct(pool(HttpsConnector::from((tcp, tls)), is_https, limit)),
             Some(proxy) => {
                 let to_proxy = HttpsConnector::from((tcp, Arc::clone(&tls)));
-                let mut tunnel = Tunnel::new(proxy.uri().clone(), to_proxy);
+                let mut tunnel =
+                    Tunnel::new(proxy.uri().clone(), to_proxy).with_headers(HeaderMap::from_iter([(USER_AGENT, US)]));
                 if let Some(auth) = proxy.basic_auth() {
                     tunnel = tunnel.with_auth(auth.clone());
                 }
@@ -131,11 +153,13 @@ impl Client {
         Ok(Self { way, limit })
     }
 
-    /// Sends one request, once. The inner error is about the body of an answer whose head has come.
+    /// Sends one request. The inner error is about the body of an answer whose head has come.
     ///
     /// # Errors
     /// There is no answer.
-    pub async fn send(&self, request: Request<Bytes>) -> Result<Response<Result<Bytes, Failure>>, Failure> {
+    pub async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Result<Bytes, Failure>>, Failure> {
+        request.headers_mut().insert(USER_AGENT, US);
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("*/*"));
         let end = Instant::now() + self.limit;
         let request = request.map(Full::new);
         let answer = match &self.way {
@@ -167,7 +191,7 @@ where
         connector.enforce_https();
     }
     let mut connector = TimeoutConnector::new(connector);
-    connector.set_connect_timeout(Some(MAX_CONNECT.min(limit / 2)));
+    connector.set_connect_timeout(Some(connect_limit(limit)));
     legacy::Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(MAX_IDLE)
@@ -175,26 +199,31 @@ where
         .build(connector)
 }
 
+/// How long a connection may take where a request has this long.
+fn connect_limit(limit: Duration) -> Duration {
+    MAX_CONNECT.min(limit / 2)
+}
+
 fn failure(error: &legacy::Error) -> Failure {
     if !error.is_connect() {
         return Failure::Broken;
     }
+    let mut causes = successors(error.source(), |&error| error.source());
     // The library has this word and no type for it.
-    if is_or_has(error, &|error| error.to_string() == "dns error") {
-        Failure::NoSuchHost
-    } else if is_or_has(error, &|error| error.is::<rustls::Error>()) {
-        Failure::Tls
-    } else if is_or_has(error, &|error| {
-        error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
-    }) {
-        Failure::ConnectTimeout
-    } else {
-        Failure::NoConnection
+    if causes.any(|error| error.to_string() == "dns error") {
+        return Failure::NoSuchHost;
     }
+    if let Some(error) = find::<rustls::Error>(error) {
+        warn!(%error, "TLS failed");
+        return Failure::Tls;
+    }
+    let is_late = find::<io::Error>(error).is_some_and(|error| error.kind() == io::ErrorKind::TimedOut);
+    if is_late { Failure::ConnectTimeout } else { Failure::NoConnection }
 }
 
-/// Whether the error, or one at the bottom of it, is so. An I/O error leaves what it wraps out of its `source`.
-fn is_or_has(error: &(dyn Error + 'static), so: &dyn Fn(&(dyn Error + 'static)) -> bool) -> bool {
-    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    so(error) || wrapped.is_some_and(|error| is_or_has(error, so)) || error.source().is_some_and(|it| is_or_has(it, so))
+/// The first error of this type, at the top or below. An I/O error leaves what it wraps out of its `source`.
+fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let wrapped = || error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    let found = error.downcast_ref().or_else(|| wrapped().and_then(|error| find(error)));
+    found.or_else(|| error.source().and_then(find))
 }

@@ -173,4 +173,9 @@ fn the_dockerfile_makes_the_same_image() {
     }
     let version = format!("org.opencontainers.image.version=\"{}\"", env!("CARGO_PKG_VERSION"));
     assert!(dockerfile.contains(&version), "the Dockerfile does not say {version}");
+    // What tools/image builds with here, the Dockerfile builds with there.
+    let goes = read(".dockerignore");
+    for needed in [".cargo", "Cargo.lock", "Cargo.toml", "src", "tools/image"] {
+        assert!(goes.lines().any(|it| it == format!("!{needed}")), "{needed} does not go to the build: .dockerignore");
+    }
 }

@@ -1,12 +1,10 @@
 //! One `Deployment` object: runs the step function of its line and carries out what it asks for.
 
 use std::{
-    future::poll_fn,
     mem::{replace, take},
     panic::AssertUnwindSafe,
     pin::pin,
     sync::Arc,
-    task::Poll,
     time::Duration,
 };
 
@@ -20,6 +18,7 @@ use opentelemetry::{KeyValue, trace::SpanKind};
 use serde_json::json;
 use tokio::{
     sync::OwnedMutexGuard,
+    task::yield_now,
     time::{Instant, timeout, timeout_at},
 };
 use tracing::{debug, error, info, warn};
@@ -542,7 +541,8 @@ impl Follower {
         tokio::select! {
             biased;
             done = &mut work => return done,
-            () = others() => {}
+            // A call that was just begun is on its way before a clock is set for it.
+            () = yield_now() => {}
         }
         if let Ok(done) = timeout_at(at, &mut work).await {
             return done;
@@ -923,19 +923,6 @@ impl Follower {
         let told = stands.and_then(|rollout| rollout.paused_since.as_ref()).map(|time| time.0);
         told.or_else(|| Some(self.term.context.clock.on_the_wall(since)))
     }
-}
-
-/// Lets every other task go first that can go on: a call that was just begun is on its way before a clock is set for it.
-async fn others() {
-    let mut have_gone = false;
-    poll_fn(|context| {
-        if replace(&mut have_gone, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// What a call for a line is made with, as it is now; `None`: it is nobody's, or there is no good key.

@@ -51,17 +51,21 @@ impl Desk {
 
     /// Calls a line to work. When the term is over, that is its end.
     pub fn call(&self, follower: Box<Follower>, start: Start) {
-        self.spawn(deployment::work_on(follower, start));
+        // What has ended is cleared away when it rests again: an edit waits.
+        if let Some(tasks) = &mut *self.tasks() {
+            tasks.spawn(deployment::work_on(follower, start));
+        }
     }
 
     /// Begins a task, unless the term is over.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         if let Some(tasks) = &mut *self.tasks() {
+            self.forget_ended(tasks);
             tasks.spawn(task);
         }
     }
 
-    /// What has ended is kept until it is asked for: when a line goes to rest, as who begins a task is in a hurry.
+    /// What has ended is kept until it is asked for.
     fn forget_ended(&self, tasks: &mut JoinSet<()>) {
         while let Some(ended) = tasks.try_join_next() {
             if let Err(error) = ended {

@@ -43,7 +43,7 @@ use serde::de::DeserializeOwned;
 use tokio::{
     sync::{Notify, Semaphore, watch},
     task::JoinSet,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tracing::warn;
 
@@ -74,6 +74,9 @@ const WATCH_SECONDS: u32 = 200;
 
 /// The first pause and the longest one before a watch that failed is tried again, each and up to as long again by chance.
 const WATCH_PAUSES: [Duration; 2] = [Duration::from_millis(800), Duration::from_millis(2500)];
+
+/// How often the log says that a watch fails.
+const WATCH_TOLD_EVERY: Duration = Duration::from_secs(30);
 
 /// After how long without a failure the pauses begin anew.
 const WATCH_IS_WELL: Duration = Duration::from_mins(2);
@@ -292,6 +295,7 @@ where
     };
     let kind = K::kind(&K::DynamicType::default()).into_owned();
     let metrics = context.metrics.clone();
+    let mut told: Option<Instant> = None;
     watcher(api, watcher::Config::default().timeout(WATCH_SECONDS)).backoff(backoff()).filter_map(move |event| {
         let note = match event {
             Ok(watcher::Event::Init) => Some(Note::Listing),
@@ -300,7 +304,10 @@ where
             Ok(watcher::Event::Apply(object)) => Some(Note::Seen(Key::of(object.meta()), object, Source::Watch)),
             Ok(watcher::Event::Delete(object)) => Some(Note::Gone(Key::of(object.meta()))),
             Err(error) => {
-                warn!(kind, error = %error, "the watch failed and is tried again");
+                if told.is_none_or(|told| told.elapsed() >= WATCH_TOLD_EVERY) {
+                    told = Some(Instant::now());
+                    warn!(kind, error = %error, "the watch failed and is tried again");
+                }
                 metrics.api_failed(ApiRequest::Watch);
                 None
             }

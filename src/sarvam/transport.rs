@@ -4,14 +4,11 @@
 
 use futures::future::BoxFuture;
 use hyper::body::Bytes;
-use hyper::header::{HeaderValue, USER_AGENT};
 use hyper::{HeaderMap, Request, StatusCode, Uri};
 use jiff::Timestamp;
 
 use super::settings::{InvalidSetting, Settings};
 use crate::http::{Client, Failure, Options};
-
-const US: HeaderValue = HeaderValue::from_static(concat!("sarvam-operator/", env!("CARGO_PKG_VERSION")));
 
 /// Carries requests to the remote.
 pub trait Transport: Send + Sync {
@@ -56,9 +53,8 @@ impl Http {
 }
 
 impl Transport for Http {
-    fn carry(&self, mut request: Request<Bytes>) -> BoxFuture<'_, Result<Answer, Lost>> {
+    fn carry(&self, request: Request<Bytes>) -> BoxFuture<'_, Result<Answer, Lost>> {
         Box::pin(async {
-            request.headers_mut().insert(USER_AGENT, US);
             let (head, body) = self.0.send(request).await.map_err(lost)?.into_parts();
             let (status, headers, body) = (head.status, head.headers, body.map_err(lost));
             Ok(Answer { status, headers, body, read_at: Timestamp::now() })

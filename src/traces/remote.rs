@@ -63,7 +63,7 @@ fn tell(part: &mut Part, answer: &Result<Answer, Lost>) {
     match answer {
         Ok(answer) => {
             part.tell(KeyValue::new("http.response.status_code", i64::from(answer.status.as_u16())));
-            if answer.status.is_client_error() || answer.status.is_server_error() {
+            if answer.status.as_u16() >= 400 {
                 part.fail(answer.status.as_u16().to_string(), "the remote refused");
             }
             if let Err(lost) = answer.body {

@@ -173,7 +173,7 @@ async fn a_clean_change_takes_as_few_calls_as_can_be() {
         // One look is enough to see it paused, but for more of a take-over that was just before.
         let (looks, change) = calls.split_at(calls.len().saturating_sub(3));
         assert_eq!(change, [Route::Update, Route::Get, Route::Status], "{calls:?}");
-        assert!(!looks.is_empty() && looks.iter().all(|route| *route == Route::Get), "{calls:?}");
+        assert!((1..20).contains(&looks.len()) && looks.iter().all(|route| *route == Route::Get), "{calls:?}");
     })
     .await;
 }

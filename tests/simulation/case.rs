@@ -142,7 +142,7 @@ async fn comes_to(world: &World, ends: &[End], quiet: Duration, limit: Duration)
         match ends.iter().find_map(|end| missing(world, end)) {
             None if now - *since.get_or_insert(now) >= quiet => return Ok(now - quiet - start),
             None => {}
-            Some(missing) if now - start > limit => return Err(format!("after {limit:?}: {missing}")),
+            Some(missing) if now - start > limit => return Err(format!("{limit:?} later: {missing}")),
             Some(_) => since = None,
         }
         sleep(Duration::from_secs(1)).await;

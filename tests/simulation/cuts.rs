@@ -106,9 +106,11 @@ async fn play(cuts: &Cuts) {
         "{ending:?}, a deed in {pace:?}: {cut} cuts, {watches} watches, {lists} lists; no edit waited longer than {longest:?}"
     );
     assert!(longest <= cuts.reacts, "{ending:?}: an edit waited for {longest:?}");
-    // The first list and watch of each kind, and what every cut leads to: a watch that is refused comes before a list.
-    assert!(lists <= 2 + cut * cuts.lists, "{ending:?}: {lists} lists after {cut} cuts");
-    assert!(watches <= 2 + cut * (1 + cuts.lists), "{ending:?}: {watches} watches after {cut} cuts");
+    // The first list and watch of each kind, and what every cut leads to: a watch that is refused comes before a list. Now and then what one
+    // cut makes of the history meets the other kind's watch just before it begins.
+    let met = cut * cuts.lists / 10;
+    assert!(lists <= 2 + cut * cuts.lists + met, "{ending:?}: {lists} lists after {cut} cuts");
+    assert!(watches <= 2 + cut * (1 + cuts.lists) + met, "{ending:?}: {watches} watches after {cut} cuts");
     assert!(cut > ENOUGH && lists >= cut * cuts.lists / 2, "{ending:?}: {lists} lists after {cut} cuts");
     judge_run(&story, &world).unwrap();
 }

@@ -144,7 +144,8 @@ impl Claim {
 
 /// The claims from when the API server was asked to write them, where that is known by their version, instead of from when they were
 /// seen. A watch on a busy machine tells of a write later than its writer hears that it was done, and what the writer does then would
-/// seem to come before. The claims of an object stay in their order.
+/// seem to come before. The claims of an object stay in their order. What is done between the asking and the answer passes for done after it:
+/// that an operator waits for the answer, the simulation holds, whose times are exact.
 #[must_use]
 pub fn written_at(mut claims: Vec<Claim>, writes: &BTreeMap<String, Instant>) -> Vec<Claim> {
     let mut next: BTreeMap<String, Instant> = BTreeMap::new();
