@@ -137,7 +137,7 @@ impl Client {
         // For all addresses of a host together: one that is dead leaves time for the next.
         tcp.set_connect_timeout(Some(connect_limit(limit)));
         let is_https = server.scheme_str() == Some("https");
-        let proxy = Some(Matcher::from_env()).filter(|_| use_proxy && is_https).and_then(|it| it.intercept(server));
+        let proxy = (use_proxy && is_https).then(Matcher::from_env).and_then(|it| it.intercept(server));
         let way = match proxy {
             None => Way::Direct(pool(HttpsConnector::from((tcp, tls)), is_https, limit)),
             Some(proxy) => {

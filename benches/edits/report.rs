@@ -53,8 +53,8 @@ impl Report {
 
 How fast an edit of `spec.paused` reaches the remote and what it costs. The operator runs beside the same job in controller-runtime and in
 kopf ([benches/peers](../benches/peers)), and beside a *floor*: a bare watch that sends one PUT when an edit arrives, then one guarded status
-write, over kube and reqwest. All run against one real API server, each with a simulated remote and lines of its own, and are edited in turn, one edit at a time. So
-the ratios are of one run; the times are of this machine.
+write, over kube and reqwest. All run against one real API server, each with a simulated remote and lines of its own, and are edited in
+turn, one edit at a time. So the ratios are of one run; the times are of this machine.
 
 {}
 

@@ -136,7 +136,7 @@ fn deployments(org: &Id, workspace: &Id) -> String {
 
 /// One line.
 fn path(LineId { org, workspace, deployment }: &LineId) -> String {
-    format!("/v1/orgs/{org}/workspaces/{workspace}/deployments/{deployment}")
+    format!("{}/{deployment}", deployments(org, workspace))
 }
 
 /// The fault behind a missing answer.

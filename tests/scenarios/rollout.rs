@@ -146,7 +146,7 @@ async fn every_kind_of_change_in_every_setting_of_the_remote() {
 #[tokio::test]
 async fn a_clean_change_takes_as_few_calls_as_can_be() {
     scenario("change-clean", async |stage| {
-        stage.operator();
+        let operator = stage.operator();
         add_line(stage, "support", LineState::Active).await;
         let before = stage.remote.history().len();
         // What is done sooner is told when it is done.
@@ -170,10 +170,10 @@ async fn a_clean_change_takes_as_few_calls_as_can_be() {
                 _ => None,
             })
             .collect();
-        // One look is enough to see it paused, but for more of a take-over that was just before.
-        let (looks, change) = calls.split_at(calls.len().saturating_sub(3));
-        assert_eq!(change, [Route::Update, Route::Get, Route::Status], "{calls:?}");
-        assert!((1..20).contains(&looks.len()) && looks.iter().all(|route| *route == Route::Get), "{calls:?}");
+        assert!(calls.iter().filter(|route| **route != Route::Get).eq(&[Route::Update, Route::Status]), "{calls:?}");
+        // On a machine too slow for the lease it is taken over from itself, and looks until earlier calls can't land any more.
+        let took_over = operator.output().contains("the lease is lost");
+        assert!(calls.len() <= 4 || took_over, "{calls:?}");
     })
     .await;
 }

@@ -1,15 +1,14 @@
 //! The API server is away for ten minutes, and nobody else is: people edit objects, and somebody is at the dashboard.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sarvam_testkit::clock;
 use tokio::time::sleep;
 
-use crate::case::{all_synced, judge_run, paused_runtime, set_up, step, step_of};
+use crate::case::{all_synced, judge_run, paused_runtime, step, step_of, world_of};
 use crate::story::Story;
 use crate::trouble::Reply;
-use crate::world::{FLAGS, World};
+use crate::world::FLAGS;
 
 const AWAY: Duration = Duration::from_mins(10);
 
@@ -41,11 +40,7 @@ const WAITING: usize = 60;
 
 async fn away(seen: Reply) {
     let story = Story { rate: 5, ..Story::crowd("away", WAITING + CASES.len() * EACH) };
-    let world = World::new(1, BTreeMap::new(), false);
-    set_up(&world, &story);
-    for (id, _) in &story.lines {
-        step(&world, &story, &["create", id, id, "active"]);
-    }
+    let world = world_of(&story);
     world.start_operator();
     all_synced(&world, &story, CATCHES_UP).await;
     let before = world.seams().len();

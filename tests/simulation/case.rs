@@ -1,5 +1,6 @@
 //! One story with a seed and what goes wrong: played, judged, and named by a text that replays it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
@@ -169,6 +170,16 @@ pub fn set_up(world: &Arc<World>, story: &Story) {
     if story.with_workspace {
         step(world, story, &["workspace", "create"]);
     }
+}
+
+/// A world in which each line of the story has an object, which asks for what the line is: active.
+pub fn world_of(story: &Story) -> Arc<World> {
+    let world = World::new(1, BTreeMap::new(), false);
+    set_up(&world, story);
+    for (id, _) in &story.lines {
+        step(&world, story, &["create", id, id, "active"]);
+    }
+    world
 }
 
 /// Holds the run against what must hold of every run.

@@ -1,6 +1,5 @@
 //! Every watch is cut every few seconds, while lines are edited, drift, and their objects are deleted and made again.
 
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -8,10 +7,9 @@ use sarvam_testkit::lock;
 use sarvam_testkit::oracle::Asks;
 use tokio::time::sleep;
 
-use crate::case::{all_synced, judge_run, paused_runtime, set_up, step, step_of};
+use crate::case::{all_synced, judge_run, paused_runtime, step_of, world_of};
 use crate::story::Story;
 use crate::trouble::{Ending, Seam};
-use crate::world::World;
 
 /// How long a watch lasts, in milliseconds.
 const LASTS: RangeInclusive<u64> = 2000..=5000;
@@ -59,11 +57,7 @@ const CUTS: [Cuts; 4] = [
 async fn play(cuts: &Cuts) {
     let Cuts { ending, pace, .. } = *cuts;
     let story = Story::crowd("cuts", DEEDS.len() * cuts.lines);
-    let world = World::new(1, BTreeMap::new(), false);
-    set_up(&world, &story);
-    for (id, _) in &story.lines {
-        step(&world, &story, &["create", id, id, "active"]);
-    }
+    let world = world_of(&story);
     *lock(&world.cuts) = Some((LASTS, ending));
     world.start_operator();
     all_synced(&world, &story, LIMIT).await;

@@ -616,7 +616,11 @@ impl Stage {
 
     /// What the oracle says of the play until now.
     pub fn verdict(&self) -> Verdict {
-        judge(&lock(&self.edits), &self.claims(), &self.remote.history(), Instant::now())
+        self.verdict_on(&self.claims())
+    }
+
+    fn verdict_on(&self, claims: &[Claim]) -> Verdict {
+        judge(&lock(&self.edits), claims, &self.remote.history(), Instant::now())
     }
 
     fn claims(&self) -> Vec<Claim> {
@@ -631,9 +635,10 @@ impl Stage {
 
     /// What must hold of every play, whatever it was about.
     async fn judge(&self) {
-        let verdict = self.verdict();
+        let claims = self.claims();
+        let verdict = self.verdict_on(&claims);
         assert!(verdict.lie.0.is_empty(), "a status claimed what was not so\n{verdict}");
-        rollouts::check(&lock(&self.edits), &lock(&self.specs), &self.claims(), &self.remote.history());
+        rollouts::check(&lock(&self.edits), &lock(&self.specs), &claims, &self.remote.history());
 
         let operators = lock(&self.operators).clone();
         let mut told = vec![];
