@@ -16,6 +16,7 @@ pub mod controller;
 pub mod http;
 pub mod import;
 pub mod leader;
+mod merge_patch;
 pub mod metrics;
 pub mod operator;
 pub mod output;

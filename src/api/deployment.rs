@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 use super::line_config::{
     self, APP_VERSION_MAX, CONNECTIONS_MAX, Connection, LineConfig, NUMBERS_MAX, RolloutSpec, SHOWN_TEXT_MAX, Schedule,
@@ -21,6 +22,7 @@ use crate::core::{
     rollout::Rollout,
     step::Mode,
 };
+use crate::merge_patch::merge_patch;
 
 /// What a user asks of one line.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -197,6 +199,29 @@ pub struct DeploymentStatus {
     pub conditions: Vec<Condition>,
 }
 
+impl DeploymentStatus {
+    /// The JSON merge patch that makes this status of another.
+    #[must_use]
+    pub fn patch_from(&self, other: &Self) -> Value {
+        let Self { observed_generation, remote, rollout, conditions } = self;
+        let mut patch = Map::new();
+        let mut change = |field: &str, value| drop(patch.insert(field.to_owned(), value));
+        if *observed_generation != other.observed_generation {
+            change("observedGeneration", json!(observed_generation));
+        }
+        if *remote != other.remote {
+            change("remote", merge_patch(&json!(other.remote), &json!(remote)));
+        }
+        if *rollout != other.rollout {
+            change("rollout", merge_patch(&json!(other.rollout), &json!(rollout)));
+        }
+        if *conditions != other.conditions {
+            change("conditions", json!(conditions));
+        }
+        Value::Object(patch)
+    }
+}
+
 /// A change of the configuration that is under way.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -341,7 +366,7 @@ impl RemoteStatus {
 }
 
 /// Whether a line answers.
-#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum RemoteState {
     /// It answers.
     Active,
@@ -396,6 +421,29 @@ mod tests {
         assert_eq!(numbers, [NUMBERS_MAX; CONNECTIONS_MAX]);
         let json = serde_json::to_string(&fitted).unwrap();
         assert_eq!(serde_json::from_str::<RemoteStatus>(&json).unwrap(), fitted);
+    }
+
+    #[test]
+    fn a_patch_is_that_of_the_whole_status() {
+        let status = |json| serde_json::from_value::<DeploymentStatus>(json).unwrap();
+        let condition = |status: &str| {
+            json!([{"type": "Ready", "status": status, "reason": "Synced", "message": "m",
+            "lastTransitionTime": "2026-11-25T10:00:00Z"}])
+        };
+        let table = [
+            json!({"observedGeneration": 1, "conditions": condition("True")}),
+            json!({"observedGeneration": 2, "conditions": condition("False"), "remote": {"state": "Active"}}),
+            json!({"conditions": condition("False"), "remote": {"state": "Paused", "name": "n", "phoneNumbers": ["+1"]}}),
+            json!({"conditions": condition("True"), "rollout": {"from": {"appVersion": 1}, "to": {"appVersion": 2}}}),
+            json!({"conditions": condition("True"), "remote": {"state": "Paused"},
+                "rollout": {"pausedSince": "2026-11-25T10:00:00Z", "from": {"appVersion": 1}, "to": {}}}),
+        ];
+        let nothing = json!({});
+        let before = table.iter().chain([&nothing]);
+        for (old, new) in before.flat_map(|old| table.iter().map(move |new| (old, new))) {
+            let patch = status(new.clone()).patch_from(&status(old.clone()));
+            assert_eq!(patch, merge_patch(old, new), "{old} -> {new}");
+        }
     }
 
     #[test]

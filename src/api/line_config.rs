@@ -35,7 +35,7 @@ pub(super) const NUMBERS_MAX: usize = 100;
 pub(super) const SHOWN_TEXT_MAX: usize = 256;
 
 /// A telephony connection, and the numbers that the line answers through it.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Connection {
     /// The connection's id at the remote.
@@ -49,7 +49,7 @@ pub struct Connection {
 }
 
 /// The daily window in which the line answers.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = schema::window_rule())]
 pub struct Schedule {
@@ -131,7 +131,7 @@ pub enum OnFailure {
 }
 
 /// Values of the fields that can be managed, in a status. Those that it is not about are absent.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LineConfig {
     /// The version of the agent.

@@ -8,7 +8,7 @@ use std::{
 use super::{
     census::{Census, Key},
     mailbox::Mailbox,
-    seen::{Seen, Status},
+    seen::{Received, Seen},
     workspace::Account,
 };
 use crate::{
@@ -122,15 +122,18 @@ impl Cluster {
     }
 
     /// Takes an object in, and returns its mailbox where it is new.
-    pub fn put_deployment(&self, key: &Key, seen: Seen, status: Status, source: Source) -> Option<Arc<Mailbox>> {
+    pub fn put_deployment(&self, key: &Key, received: Received, source: Source) -> Option<Arc<Mailbox>> {
         let mut inner = self.inner();
+        // The echo of a write of ours, whose answer was the same, is no news.
+        if inner.deployments.get(key).is_some_and(|(known, _)| received.is(known)) {
+            inner.deployments.mark(key);
+            return None;
+        }
+        let (seen, status) = received.split(source);
         let (before, mailbox) = inner.deployments.get(key).cloned().unzip();
-        // The echo of a write of ours, whose answer was the same, is no news. Nor is what a watch tells late: only a list may go back,
-        // after a restore from a backup.
-        let is_old = |before: &Seen| {
-            before.guard() == seen.guard()
-                || source == Source::Watch && before.uid() == seen.uid() && seen.version() < before.version()
-        };
+        // Nor is what a watch tells late: only a list may go back, after a restore from a backup.
+        let is_old =
+            |before: &Seen| source == Source::Watch && before.uid() == seen.uid() && seen.version() < before.version();
         if before.as_deref().is_some_and(is_old) {
             inner.deployments.mark(key);
             return None;

@@ -18,7 +18,6 @@ use opentelemetry::{KeyValue, trace::SpanKind};
 use serde_json::json;
 use tokio::{
     sync::OwnedMutexGuard,
-    task::yield_now,
     time::{Instant, timeout, timeout_at},
 };
 use tracing::{debug, error, info, warn};
@@ -30,7 +29,6 @@ use super::{
     desk::Desk,
     in_time,
     mailbox::{Edited, Mailbox, Row},
-    merge_patch::merge_patch,
     reason_of,
     seen::{Received, Seen, Status, fingerprint},
     workspace::Account,
@@ -538,12 +536,6 @@ impl Follower {
     async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         let Some((verdict, at)) = self.untold else { return work.await };
-        tokio::select! {
-            biased;
-            done = &mut work => return done,
-            // A call that was just begun is on its way before a clock is set for it.
-            () = yield_now() => {}
-        }
         if let Ok(done) = timeout_at(at, &mut work).await {
             return done;
         }
@@ -763,7 +755,7 @@ impl Follower {
         let (uid, version) = seen.guard();
         let patch = json!({
             "metadata": {"uid": uid, "resourceVersion": version},
-            "status": merge_patch(&json!(before), &json!(status)),
+            "status": before.map_or_else(|| json!(status), |before| status.patch_from(before)),
         });
         let api: Api<Received> = self.term.api(&self.key.namespace);
         let reason = || vec![KeyValue::new("sarvam.reason", conditions.reason.to_string())];

@@ -11,7 +11,6 @@ mod deployment;
 mod desk;
 mod events;
 mod mailbox;
-mod merge_patch;
 mod poller;
 mod seen;
 mod workspace;
@@ -251,8 +250,7 @@ async fn watch_deployments(term: Arc<Term>, listed: Arc<Notify>) {
     while let Some(note) = notes.next().await {
         match note {
             Note::Seen(key, received, source) => {
-                let (seen, status) = received.split(source);
-                if let Some(mailbox) = term.cluster.put_deployment(&key, seen, status, source) {
+                if let Some(mailbox) = term.cluster.put_deployment(&key, received, source) {
                     mailbox.rest(Follower::new(&term, key, Arc::clone(&mailbox)), Time::NEVER);
                 }
             }

@@ -15,13 +15,13 @@ use k8s_openapi::{
 use kube::{Resource, core::NamespaceResourceScope};
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, Error, MapAccess, Visitor, value::MapAccessDeserializer},
+    de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 use serde_json::{Value, value::RawValue};
 
 use super::census::Key;
 use crate::{
-    api::{Deployment, DeploymentSpec, DeploymentStatus, RemoteStatus, conditions},
+    api::{Deployment, DeploymentSpec, DeploymentStatus, RemoteStatus, RolloutStatus, conditions},
     clock::Clock,
     core::{
         config::Managed,
@@ -35,52 +35,39 @@ use crate::{
 
 /// A `Deployment` object as an answer of the API server tells it, also where its spec can't be read. What is not used, such
 /// as who set which field, is read past.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct Received {
+    #[serde(rename = "metadata", deserialize_with = "meta")]
     meta: ObjectMeta,
-    spec: Result<DeploymentSpec, String>,
-    status: DeploymentStatus,
+    spec: Option<Json>,
+    status: Option<Json>,
 }
 
-impl<'de> Deserialize<'de> for Received {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let json = Json::deserialize(deserializer)?;
-        let (meta, spec, status) = if let Ok(whole) = json.read::<Wire<DeploymentSpec, DeploymentStatus>>() {
-            (whole.metadata, Ok(whole.spec), whole.status)
-        } else {
-            // Part by part: what can't be read of one takes no other with it.
-            let parts = json.read::<Wire<Option<Value>, Value>>().map_err(D::Error::custom)?;
-            let spec = parts.spec.map_or_else(|| Err("spec is missing".to_owned()), |spec| read("spec", spec));
-            (parts.metadata, spec, parts.status.and_then(|status| read("status", status).ok()))
-        };
-        let meta = ObjectMeta {
-            name: meta.name,
-            namespace: meta.namespace,
-            uid: meta.uid,
-            resource_version: meta.resource_version,
-            generation: meta.generation,
-            creation_timestamp: meta.creation_timestamp,
-            deletion_timestamp: meta.deletion_timestamp,
-            ..ObjectMeta::default()
-        };
-        Ok(Self { meta, spec, status: status.unwrap_or_default() })
-    }
-}
-
-/// One part of an object, or what is wrong with it and where.
-fn read<T: DeserializeOwned>(part: &str, value: Value) -> Result<T, String> {
-    T::deserialize(&value).map_err(|error| match serde_path_to_error::deserialize::<_, T>(value) {
-        Err(error) if error.path().iter().len() > 0 => format!("{part}.{}: {}", error.path(), error.inner()),
-        _ => format!("{part}: {error}"),
+fn meta<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
+    let meta = Meta::deserialize(deserializer)?;
+    Ok(ObjectMeta {
+        name: meta.name,
+        namespace: meta.namespace,
+        uid: meta.uid,
+        resource_version: meta.resource_version,
+        generation: meta.generation,
+        creation_timestamp: meta.creation_timestamp,
+        deletion_timestamp: meta.deletion_timestamp,
+        ..ObjectMeta::default()
     })
 }
 
-/// An object, in parts of these types.
-#[derive(Deserialize)]
-struct Wire<Spec, Status> {
-    metadata: Meta,
-    spec: Spec,
-    status: Option<Status>,
+/// The spec, or what is wrong with it and where.
+fn spec(json: Option<Json>) -> Result<DeploymentSpec, String> {
+    let json = json.ok_or("spec is missing")?;
+    json.read().or_else(|error: serde_json::Error| {
+        // From a tree, the error names no column of a text that nobody sees.
+        let tree: Value = json.read().map_err(|_: serde_json::Error| format!("spec: {error}"))?;
+        serde_path_to_error::deserialize(tree).map_err(|error| match error.path().iter().len() {
+            0 => format!("spec: {}", error.inner()),
+            _ => format!("spec.{}: {}", error.path(), error.inner()),
+        })
+    })
 }
 
 #[derive(Default, Deserialize)]
@@ -209,8 +196,27 @@ impl Status {
 pub fn fingerprint(status: &DeploymentStatus) -> u64 {
     let DeploymentStatus { observed_generation, remote, rollout, conditions } = status;
     let mut hasher = DefaultHasher::new();
-    // Only text for keys: it can be written.
-    serde_json::to_string(&(observed_generation, remote, rollout)).unwrap_or_default().hash(&mut hasher);
+    let moment = |time: &Option<Time>| time.as_ref().map(|time| time.0);
+    let remote = remote.as_ref().map(|remote| {
+        let RemoteStatus {
+            state,
+            name,
+            description,
+            app_id,
+            app_version,
+            phone_numbers,
+            connections,
+            schedule,
+            channel_direction,
+            created_at,
+            updated_at,
+            updated_by,
+        } = remote;
+        let config = (name, description, app_version, phone_numbers, connections, schedule);
+        (state, config, app_id, channel_direction, moment(created_at), moment(updated_at), updated_by)
+    });
+    let rollout = rollout.as_deref().map(|RolloutStatus { paused_since, from, to }| (moment(paused_since), from, to));
+    (observed_generation, remote, rollout).hash(&mut hasher);
     for Condition { type_, status, reason, message, observed_generation, last_transition_time: _ } in conditions {
         (type_, status, reason, message, observed_generation).hash(&mut hasher);
     }
@@ -218,7 +224,7 @@ pub fn fingerprint(status: &DeploymentStatus) -> u64 {
 }
 
 /// An object that can be read more than once.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Json {
     /// As it came: to read it into types is a fraction of the work of a tree.
     Text(Box<RawValue>),
@@ -264,9 +270,17 @@ impl<'de> Deserialize<'de> for Json {
 static NOTHING: LazyLock<Arc<Managed>> = LazyLock::new(Arc::default);
 
 impl Received {
+    /// Whether it is the same object in the same version.
+    pub fn is(&self, seen: &Seen) -> bool {
+        let ObjectMeta { uid, resource_version, .. } = &self.meta;
+        (uid.as_deref().unwrap_or_default(), resource_version.as_deref().unwrap_or_default()) == seen.guard()
+    }
+
     /// The object, and what stands in its status. A list brings very many of them.
     pub fn split(self, source: Source) -> (Seen, Status) {
-        let Self { meta, spec, status } = self;
+        let Self { meta, spec: json, status } = self;
+        let spec = spec(json);
+        let status: DeploymentStatus = status.and_then(|status| status.read().ok()).unwrap_or_default();
         let generation = meta.generation.unwrap_or_default();
         let ready = conditions::ready(&status.conditions);
         let is_ready = ready.is_some_and(|it| it.status == Truth::True.as_str());
@@ -440,11 +454,12 @@ mod tests {
         for (event, is_text) in events {
             let json: WatchEvent<Json> = serde_json::from_str(&event).unwrap();
             assert!(matches!(json, WatchEvent::Modified(Json::Text(_))) == is_text, "{event} became {json:?}");
-            let WatchEvent::Modified(Received { meta, spec, .. }) = serde_json::from_str(&event).unwrap() else {
+            let WatchEvent::Modified(received) = serde_json::from_str::<WatchEvent<Received>>(&event).unwrap() else {
                 panic!("{event} is of another type");
             };
-            assert_eq!(meta.uid.as_deref(), Some("7"));
-            assert_eq!(spec.unwrap_err(), "spec.paused: invalid type: integer `1`, expected a boolean");
+            let (seen, _) = received.split(Source::Watch);
+            assert_eq!(seen.guard().0, "7");
+            assert_eq!(&*seen.spec.unwrap_err(), "spec.paused: invalid type: integer `1`, expected a boolean");
         }
     }
 }

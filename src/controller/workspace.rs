@@ -18,7 +18,8 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::{Term, census::Key, in_time, mailbox::Mailbox, merge_patch::merge_patch, reason_of};
+use super::{Term, census::Key, in_time, mailbox::Mailbox, reason_of};
+use crate::merge_patch::merge_patch;
 use crate::{
     api::{Unmanaged, Workspace, WorkspaceSpec, WorkspaceStatus, conditions},
     core::{

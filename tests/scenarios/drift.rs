@@ -5,11 +5,7 @@ use std::time::{Duration, Instant};
 use sarvam_testkit::simulator::{Action, Effect, Fault, Line, LineState, Refusal, Route};
 use serde_json::{Value, json};
 
-use crate::stage::{Setup, Stage, scenario};
-
-fn ready_message(object: &Value) -> &str {
-    object["status"]["conditions"][0]["message"].as_str().unwrap_or_default()
-}
+use crate::stage::{Setup, Stage, ready_message, scenario};
 
 #[tokio::test]
 async fn a_change_at_the_dashboard_is_put_right_and_told() {

@@ -6,11 +6,9 @@ use k8s_openapi::ByteString;
 use sarvam_testkit::simulator::{Entry, LineState, Route, What};
 use serde_json::{Value, json};
 
-use crate::stage::{LIMIT, Launch, ORG, SECRET, SECRET_KEY, Setup, Stage, WORKSPACE_ID, scenario, verdict};
-
-fn ready_message(object: &Value) -> &str {
-    object["status"]["conditions"][0]["message"].as_str().unwrap_or_default()
-}
+use crate::stage::{
+    LIMIT, Launch, ORG, SECRET, SECRET_KEY, Setup, Stage, WORKSPACE_ID, ready_message, scenario, verdict,
+};
 
 /// Whether a problem was first worked on, and only then called one for a person.
 fn patiently(said: &[String], reason: &str) -> bool {

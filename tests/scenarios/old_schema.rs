@@ -5,7 +5,7 @@ use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::stage::{Setup, Stage, until_nothing};
+use crate::stage::{Setup, Stage, ready_message, until_nothing};
 
 /// Has the API server take any spec, and waits until it does.
 async fn let_everything_through(stage: &Stage) {
@@ -44,7 +44,7 @@ async fn an_object_that_cannot_be_read_stops_no_other() {
             stage.apply("good-too", "dep-good-too", true).await;
             stage.ready("good-too").await;
             let bad = stage.says("bad", "False Stalled InvalidSpec").await;
-            let message = bad["status"]["conditions"][0]["message"].as_str().unwrap_or_default();
+            let message = ready_message(&bad);
             assert!(message.contains("often"), "{message}");
             stage.edit("good", json!({"paused": false})).await;
             stage.ready("good").await;

@@ -2,7 +2,7 @@
 
 use sarvam_testkit::simulator::LineState;
 
-use crate::stage::scenario;
+use crate::stage::{ready_message, scenario};
 
 /// The older object decides; when it goes the younger takes over, whether it asks for the same or the contrary.
 #[tokio::test]
@@ -24,7 +24,7 @@ async fn the_older_of_two_objects_decides_until_it_goes() {
         }
         for (case, ..) in CASES {
             let object = stage.says(&format!("{case}-younger"), "False Stalled RemoteIdConflict").await;
-            let message = object["status"]["conditions"][0]["message"].as_str().unwrap_or_default();
+            let message = ready_message(&object);
             assert!(message.contains(&format!("{case}-older")), "the owner is not named: {message}");
         }
         let calls: Vec<_> = CASES.map(|(case, ..)| stage.puts(&format!("dep-{case}"))).into();

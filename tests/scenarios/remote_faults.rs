@@ -16,7 +16,7 @@ use sarvam_testkit::simulator::{
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::stage::{LIMIT, Launch, ORG, Setup, Stage, scenario};
+use crate::stage::{LIMIT, Launch, ORG, Setup, Stage, ready_message, scenario};
 
 /// What goes wrong with calls for a line.
 struct Trouble {
@@ -556,7 +556,7 @@ async fn the_key_goes_to_the_holder_of_a_good_certificate_only() {
                         stage.ready("support-line").await;
                     } else {
                         let object = stage.says("support-line", UNAVAILABLE).await;
-                        let message = object["status"]["conditions"][0]["message"].as_str().unwrap_or_default();
+                        let message = ready_message(&object);
                         assert!(message.contains("certificate"), "{message}");
                         assert!(stage.arrivals(Route::Any).is_empty(), "a call went out");
                     }

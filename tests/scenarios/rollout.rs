@@ -12,7 +12,7 @@ use sarvam_testkit::simulator::{
 };
 use serde_json::{Value, json};
 
-use crate::stage::{LIMIT, Launch, ORG, Operator, Setup, Stage, WORKSPACE_ID, scenario};
+use crate::stage::{LIMIT, Launch, ORG, Operator, Setup, Stage, WORKSPACE_ID, ready_message, scenario};
 
 const PAUSE: Option<Action> = Some(Action::Pause);
 const RESUME: Option<Action> = Some(Action::Resume);
@@ -39,10 +39,6 @@ fn number(name: &str) -> String {
 
 fn version(stage: &Stage, line: &str) -> i64 {
     stage.remote.line(line).expect("the line").app_version
-}
-
-fn message(object: &Value) -> &str {
-    object["status"]["conditions"][0]["message"].as_str().unwrap_or_default()
 }
 
 /// Waits until this many calls on a route for a line have come.
@@ -369,7 +365,7 @@ async fn a_change_that_fails_is_told_and_the_line_is_what_was_asked_for_that() {
                 "pause-refused" => "refused",
                 _ => "appVersion",
             };
-            assert!(message(&object).contains(part), "{name}: {}", message(&object));
+            assert!(ready_message(&object).contains(part), "{name}: {}", ready_message(&object));
             stage.line_is(name, *state).await;
         }
         stage.looks(2 * cases.len()).await;
@@ -440,7 +436,7 @@ async fn drift_of_the_configuration_is_named_field_by_field() {
         }
         let object = stage.says("reported", "False Stalled DriftReported").await;
         for part in ["appVersion", "9", "description", "somebody's"] {
-            assert!(message(&object).contains(part), "{part:?} is not in {:?}", message(&object));
+            assert!(ready_message(&object).contains(part), "{part:?} is not in {:?}", ready_message(&object));
         }
         stage.has_said("corrected", "DriftDetected").await;
         stage.ready("corrected").await;
@@ -465,7 +461,7 @@ async fn suspend_stops_a_change_where_it_is_and_says_so() {
         stage.edit("support", json!({"suspend": true})).await;
         let object = stage.says("support", "False Stalled Suspended").await;
         for part in ["is paused", "appVersion", "spec.suspend"] {
-            assert!(message(&object).contains(part), "{part:?} is not in {:?}", message(&object));
+            assert!(ready_message(&object).contains(part), "{part:?} is not in {:?}", ready_message(&object));
         }
         stage.remote.clear_faults();
         let (puts, patches) = (stage.puts("support"), stage.patches("support").len());
@@ -489,7 +485,7 @@ async fn a_list_that_only_grows_is_told() {
         stage.ready("support").await;
         stage.edit("support", numbers(&["+9180"])).await;
         let object = stage.says("support", "False Stalled ListSurplus").await;
-        assert!(message(&object).contains("connections"), "{}", message(&object));
+        assert!(ready_message(&object).contains("connections"), "{}", ready_message(&object));
         let patches = stage.patches("support").len();
         stage.looks(4).await;
         assert_eq!(stage.patches("support").len(), patches);
@@ -518,11 +514,11 @@ async fn what_cannot_be_carried_out_is_told_and_paused_goes_on() {
 
         let object = stage.says("second", "PhoneNumberConflict").await;
         for part in ["+9180", "first"] {
-            assert!(message(&object).contains(part), "{part:?} is not in {:?}", message(&object));
+            assert!(ready_message(&object).contains(part), "{part:?} is not in {:?}", ready_message(&object));
         }
         let object = stage.says("no-zone", "False Stalled InvalidSpec").await;
         for part in ["spec.schedule.timezone", "IST", "Asia/Kolkata"] {
-            assert!(message(&object).contains(part), "{part:?} is not in {:?}", message(&object));
+            assert!(ready_message(&object).contains(part), "{part:?} is not in {:?}", ready_message(&object));
         }
         for name in ["second", "no-zone"] {
             stage.edit(name, json!({"paused": true})).await;

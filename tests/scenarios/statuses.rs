@@ -1,12 +1,14 @@
 //! Statuses that others write, refuse, or left behind; and how much is told of one trouble.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use sarvam_operator::api::Deployment;
 use sarvam_testkit::simulator::{Action, Effect, Fault, LineState, Refusal, Route};
 use serde_json::{Value, json};
 
-use crate::stage::{LIMIT, Setup, Stage, scenario, until_nothing};
+use crate::stage::{LIMIT, Setup, Stage, ready_message, scenario, until_nothing};
 
 async fn write_status(stage: &Stage, name: &str, status: &Value, params: &PatchParams) -> kube::Result<Deployment> {
     let api = Api::<Deployment>::namespaced(stage.client(), &stage.namespace);
@@ -144,6 +146,36 @@ async fn an_outage_is_told_by_few_events() {
             events.iter().filter(|event| event["type"] == "Warning" && event["regarding"]["kind"] == "Deployment");
         // One of the outage, and perhaps one that the last look is too old.
         assert!((1..=2).contains(&warnings.clone().count()), "{:#?}", warnings.collect::<Vec<_>>());
+    })
+    .await;
+}
+
+/// What comes again with the same words is counted; with others it is another.
+#[tokio::test]
+async fn an_event_has_the_words_of_its_status() {
+    scenario("event-words", async |stage| {
+        stage.line("dep-1");
+        stage.operator();
+        stage.apply("support-line", "dep-1", false).await;
+        stage.ready("support-line").await;
+        let mut told = BTreeMap::new();
+        for (status, times) in [(400, 2), (422, 1), (400, 2)] {
+            let refusal = Refusal::new(status, "invalid_request_error");
+            stage.remote.inject(Fault::on(Route::Status, Effect::Refuse(refusal)));
+            stage.edit("support-line", json!({"paused": true})).await;
+            let object = stage.says("support-line", "False Stalled InvalidRequest").await;
+            told.insert(ready_message(&object).to_owned(), times);
+            stage.remote.clear_faults();
+            stage.edit("support-line", json!({"paused": false})).await;
+            stage.ready("support-line").await;
+        }
+        stage.published("support-line", "InvalidRequest", 3).await;
+        let events = stage.events().await;
+        let events = events.iter().filter(|event| event["reason"] == "InvalidRequest").map(|event| {
+            (event["note"].as_str().unwrap_or_default().to_owned(), event["series"]["count"].as_i64().unwrap_or(1))
+        });
+        let events: BTreeMap<_, _> = events.collect();
+        assert_eq!(events, told);
     })
     .await;
 }

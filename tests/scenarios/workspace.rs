@@ -3,7 +3,7 @@
 use sarvam_testkit::simulator::{LineState, Route};
 use serde_json::json;
 
-use crate::stage::{Setup, WORKSPACE, scenario};
+use crate::stage::{Setup, WORKSPACE, ready_message, scenario};
 
 #[tokio::test]
 async fn a_late_workspace_is_waited_for_and_then_called_missing() {
@@ -16,7 +16,7 @@ async fn a_late_workspace_is_waited_for_and_then_called_missing() {
             let object = stage.says("support-line", "False Stalled WorkspaceNotFound").await;
             let said = stage.said("support-line");
             assert!(said.contains(&"False Reconciling WorkspaceNotFound".to_owned()), "{said:?}");
-            let message = object["status"]["conditions"][0]["message"].as_str().unwrap_or_default();
+            let message = ready_message(&object);
             assert!(message.contains(WORKSPACE) && message.contains(&stage.namespace), "{message}");
             assert_eq!(stage.remote.calls(Route::Any), 0);
             stage.create_workspace().await;

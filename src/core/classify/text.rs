@@ -9,6 +9,10 @@ pub(super) const LONGEST: usize = 256;
 /// compared.
 #[must_use]
 pub fn legible(text: &str) -> String {
+    // As ids, times and numbers are.
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return text.to_owned();
+    }
     let visible: String =
         text.chars().map(|char| if char.is_control() || is_invisible(char) { ' ' } else { char }).collect();
     let words: Vec<&str> = visible.split_whitespace().collect();
@@ -17,7 +21,10 @@ pub fn legible(text: &str) -> String {
 
 /// The text made [`legible`] and cut to [`LONGEST`] characters. Nothing when nothing is left or when it gives the key away.
 pub(super) fn clean(text: &str, reply: &Reply<'_>) -> Option<String> {
-    let text: String = legible(text).chars().take(LONGEST).collect();
+    let mut text = legible(text);
+    if let Some((end, _)) = text.char_indices().nth(LONGEST) {
+        text.truncate(end);
+    }
     (!text.is_empty() && !(reply.gives_key_away)(&text)).then_some(text)
 }
 

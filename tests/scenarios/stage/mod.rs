@@ -33,7 +33,7 @@ use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 
 pub use operator::{Launch, Operator};
-pub use recorder::{Kind, verdict};
+pub use recorder::{Kind, ready_message, verdict};
 use recorder::{Recorder, resource};
 use rights::{Install, RELEASE, Right};
 

@@ -52,6 +52,11 @@ pub fn verdict(object: &Value) -> String {
     format!("{} {progress} {}", word("status"), word("reason"))
 }
 
+/// The message of Ready, which an object of ours tells first.
+pub fn ready_message(object: &Value) -> &str {
+    object["status"]["conditions"][0]["message"].as_str().unwrap_or_default()
+}
+
 /// Watches both kinds of a namespace until it is dropped, over API server restarts too.
 pub struct Recorder {
     seen: Arc<Seen>,
