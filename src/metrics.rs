@@ -92,7 +92,8 @@ pub struct Metrics {
     registry: Arc<Registry>,
     calls: Family<CallLabels, Counter>,
     durations: Family<RouteLabel, Histogram, Bounds>,
-    waits: Family<LaneLabel, Histogram, Bounds>,
+    /// By [`Lane`].
+    waits: [Histogram; Lane::COUNT],
     edits: Family<ActionLabel, Histogram, Bounds>,
     api_failures: Family<RequestLabel, Counter>,
     objects: Objects,
@@ -106,7 +107,8 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("sarvam");
         let (calls, durations) = (Family::default(), Family::new_with_constructor(Bounds(&SECONDS)));
-        let waits = Family::new_with_constructor(Bounds(&WAITS));
+        let by_lane = Family::new_with_constructor(Bounds(&WAITS));
+        let waits = Lane::ALL.map(|lane| by_lane.get_or_create_owned(&LaneLabel { lane: lane.name() }));
         let edits = Family::new_with_constructor(Bounds(&WAITS));
         let (api_failures, objects) = (Family::default(), Objects::default());
         let (panics, leader, ready) = (Counter::default(), Gauge::default(), Gauge::default());
@@ -129,7 +131,7 @@ impl Default for Metrics {
             "remote_call_wait",
             "How long calls to the remote waited for their turn, by lane",
             Unit::Seconds,
-            waits.clone(),
+            by_lane,
         );
         registry.register_with_unit(
             "edit_to_remote",
@@ -159,9 +161,6 @@ impl Metrics {
                 drop(self.calls.get_or_create(&CallLabels { route, outcome }));
             }
             drop(self.durations.get_or_create(&RouteLabel { route }));
-        }
-        for lane in Lane::ALL.map(Lane::name) {
-            drop(self.waits.get_or_create(&LaneLabel { lane }));
         }
         for action in [Action::Pause, Action::Resume].map(Action::verb) {
             drop(self.edits.get_or_create(&ActionLabel { action }));
@@ -206,7 +205,7 @@ impl Metrics {
 
     /// How long a call that may be made now has waited for its turn.
     pub fn waited(&self, lane: Lane, wait: Duration) {
-        self.waits.get_or_create(&LaneLabel { lane: lane.name() }).observe(wait.as_secs_f64());
+        self.waits[lane as usize].observe(wait.as_secs_f64());
     }
 
     /// How long after the news of an edit the remote has answered its call well.

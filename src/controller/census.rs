@@ -1,8 +1,9 @@
 //! The objects of one kind, as a list and the watch after it bring them.
 
 use std::{
-    collections::{BTreeMap, btree_map::Range},
+    collections::{HashMap, HashSet},
     fmt,
+    hash::{BuildHasherDefault, DefaultHasher},
     sync::Arc,
 };
 
@@ -38,14 +39,17 @@ impl fmt::Display for Key {
 
 /// What is known of each object. A new list tells which of them are gone, without a second set of their names.
 pub struct Census<T> {
-    objects: BTreeMap<Key, (u32, T)>,
+    /// Of a hasher without chance in it: what is done for each of them is done in the same order in every play of a simulation.
+    objects: HashMap<Key, (u32, T), BuildHasherDefault<DefaultHasher>>,
+    /// The names that keys share.
+    namespaces: HashSet<Arc<str>>,
     /// The number of the newest list: each object has that of the list that it was last known in.
     list: u32,
 }
 
 impl<T> Default for Census<T> {
     fn default() -> Self {
-        Self { objects: BTreeMap::new(), list: 0 }
+        Self { objects: HashMap::default(), namespaces: HashSet::new(), list: 0 }
     }
 }
 
@@ -63,18 +67,22 @@ impl<T> Census<T> {
     }
 
     /// Those that have not been there since the list began.
-    pub fn missing(&self) -> Vec<Key> {
+    pub fn missing(&mut self) -> Vec<Key> {
+        self.namespaces.retain(|namespace| Arc::strong_count(namespace) > 1);
         self.objects.iter().filter(|(_, (list, _))| *list != self.list).map(|(key, _)| key.clone()).collect()
     }
 
     /// The key as it is kept, which costs no more to keep twice; or for a new object, with the namespace's name shared.
-    pub fn key(&self, key: &Key) -> Key {
+    pub fn key(&mut self, key: &Key) -> Key {
         if let Some((known, _)) = self.objects.get_key_value(key) {
             return known.clone();
         }
-        let neighbour = self.objects.range(..key).next_back().map(|(known, _)| &known.namespace);
-        let namespace = neighbour.filter(|its| **its == key.namespace).unwrap_or(&key.namespace);
-        Key { namespace: Arc::clone(namespace), name: Arc::clone(&key.name) }
+        let known = self.namespaces.get(&key.namespace).cloned();
+        let namespace = known.unwrap_or_else(|| {
+            self.namespaces.insert(Arc::clone(&key.namespace));
+            Arc::clone(&key.namespace)
+        });
+        Key { namespace, name: Arc::clone(&key.name) }
     }
 
     pub fn get(&self, key: &Key) -> Option<&T> {
@@ -94,15 +102,16 @@ impl<T> Census<T> {
     }
 
     /// The objects of one namespace.
-    pub fn of<'a>(&'a self, namespace: &'a Arc<str>) -> impl Iterator<Item = (&'a Key, &'a T)> {
-        let first = Key { namespace: Arc::clone(namespace), name: "".into() };
-        let all: Range<'a, _, _> = self.objects.range(first..);
-        all.take_while(move |(key, _)| key.namespace == *namespace).map(|(key, (_, object))| (key, object))
+    pub fn of(&self, namespace: &str) -> impl Iterator<Item = (&Key, &T)> {
+        let all = self.objects.iter().filter(move |(key, _)| *key.namespace == *namespace);
+        all.map(|(key, (_, object))| (key, object))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -121,9 +130,9 @@ mod tests {
         assert_eq!(census.missing(), []);
         let other = Key::new("t", "a");
         census.insert(other.clone(), 4);
-        let of = |namespace: &str| census.of(&namespace.into()).map(|(key, n)| (key.clone(), *n)).collect::<Vec<_>>();
-        assert_eq!(of("s"), [(b, 2), (c, 3)]);
-        assert_eq!(of("t"), [(other, 4)]);
-        assert_eq!(of("r"), []);
+        let of = |namespace: &str| census.of(namespace).map(|(key, n)| (key.clone(), *n)).collect::<BTreeMap<_, _>>();
+        assert_eq!(of("s"), BTreeMap::from([(b, 2), (c, 3)]));
+        assert_eq!(of("t"), BTreeMap::from([(other, 4)]));
+        assert_eq!(of("r"), BTreeMap::new());
     }
 }

@@ -49,7 +49,7 @@ impl Client {
 
     /// Looks at one line.
     pub async fn get(&self, key: &ApiKey, line: &LineId) -> Result<Remote, Fault> {
-        let request = self.request(Method::GET, &path(line), Bytes::new())?;
+        let request = request(Method::GET, line_url(&self.base, line, ""), Bytes::new())?;
         self.send(Call::Get, key, request, |reply| classify::line(Call::Get, &line.deployment, reply)).await
     }
 
@@ -58,8 +58,8 @@ impl Client {
     /// A success shows what the remote answered, which may still be the old state. With [`Landed::Maybe`] in the fault the
     /// action may have taken effect, or may still do so.
     pub async fn set_status(&self, key: &ApiKey, line: &LineId, action: Action) -> Result<Remote, Fault> {
-        let body = format!(r#"{{"action":"{}"}}"#, action.verb());
-        let request = self.request(Method::PUT, &format!("{}/status", path(line)), body.into())?;
+        let body = [r#"{"action":""#, action.verb(), r#""}"#].concat();
+        let request = request(Method::PUT, line_url(&self.base, line, "/status"), body.into())?;
         self.send(Call::SetStatus, key, request, |reply| classify::line(Call::SetStatus, &line.deployment, reply)).await
     }
 
@@ -68,29 +68,15 @@ impl Client {
     /// A success shows what the remote answered, which may still be the old configuration. With [`Landed::Maybe`] in the
     /// fault the fields may have changed, or may still do so, all or some of them.
     pub async fn update(&self, key: &ApiKey, line: &LineId, patch: &Managed) -> Result<Remote, Fault> {
-        let request = self.request(Method::PATCH, &path(line), patch::body(patch).into())?;
+        let request = request(Method::PATCH, line_url(&self.base, line, ""), patch::body(patch).into())?;
         self.send(Call::Update, key, request, |reply| classify::line(Call::Update, &line.deployment, reply)).await
     }
 
     /// One page of a workspace's lines: as many as the remote gives at once, from number `offset` (0 is the first).
     pub async fn list(&self, key: &ApiKey, org: &Id, workspace: &Id, offset: usize) -> Result<Page, Fault> {
-        let path = format!("{}?offset={offset}&limit={LONGEST_PAGE}", deployments(org, workspace));
-        let request = self.request(Method::GET, &path, Bytes::new())?;
+        let query = format!("?offset={offset}&limit={LONGEST_PAGE}");
+        let request = request(Method::GET, url(&self.base, org, workspace, &[&query]), Bytes::new())?;
         self.send(Call::List, key, request, classify::page).await
-    }
-
-    /// One with this JSON, where there is any.
-    fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Request<Bytes>, Fault> {
-        let uri = uri(&self.base, path)
-            .map_err(|_| Fault::new(Trouble::Refused, Landed::No, "the ids don't make a URL of the remote"))?;
-        let has_body = !body.is_empty();
-        let mut request = Request::new(body);
-        *request.method_mut() = method;
-        *request.uri_mut() = uri;
-        if has_body {
-            request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        }
-        Ok(request)
     }
 
     async fn send<T>(
@@ -120,23 +106,33 @@ impl Client {
     }
 }
 
+/// A request with this JSON, where there is any.
+fn request(method: Method, url: Result<Uri, InvalidUri>, body: Bytes) -> Result<Request<Bytes>, Fault> {
+    let uri = url.map_err(|_| Fault::new(Trouble::Refused, Landed::No, "the ids don't make a URL of the remote"))?;
+    let has_body = !body.is_empty();
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = uri;
+    if has_body {
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    Ok(request)
+}
+
 /// What all URLs begin with.
 fn base(settings: &Settings) -> Result<Arc<str>, InvalidSetting> {
     Ok(settings.url()?.as_str().trim_end_matches('/').into())
 }
 
-fn uri(base: &str, path: &str) -> Result<Uri, InvalidUri> {
-    [base, path].concat().try_into()
+/// The list of a workspace's lines, and what comes below it. No [`Id`] needs escaping or climbs out of its segment.
+fn url(base: &str, org: &Id, workspace: &Id, below: &[&str]) -> Result<Uri, InvalidUri> {
+    let list = [base, "/v1/orgs/", org.as_str(), "/workspaces/", workspace.as_str(), "/deployments"];
+    [&list, below].concat().concat().try_into()
 }
 
-/// The list of a workspace's lines. No [`Id`] needs escaping or climbs out of its segment.
-fn deployments(org: &Id, workspace: &Id) -> String {
-    format!("/v1/orgs/{org}/workspaces/{workspace}/deployments")
-}
-
-/// One line.
-fn path(LineId { org, workspace, deployment }: &LineId) -> String {
-    format!("{}/{deployment}", deployments(org, workspace))
+/// One line, and what comes below it.
+fn line_url(base: &str, LineId { org, workspace, deployment }: &LineId, below: &str) -> Result<Uri, InvalidUri> {
+    url(base, org, workspace, &["/", deployment.as_str(), below])
 }
 
 /// The fault behind a missing answer.
@@ -173,7 +169,7 @@ mod tests {
             for deployment in ["dep_1-A", "0", "Z--__", &longest] {
                 let id = |text| Id::new(text).unwrap();
                 let line = LineId { org: id("o"), workspace: id("w-1"), deployment: id(deployment) };
-                let uri = uri(&base, &path(&line)).unwrap();
+                let uri = line_url(&base, &line, "").unwrap();
                 let expected = format!("{root}/v1/orgs/o/workspaces/w-1/deployments/{deployment}");
                 assert_eq!(uri.to_string(), expected);
                 assert_eq!((uri.query(), uri.path().split('/').next_back()), (None, Some(deployment)));
