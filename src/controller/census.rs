@@ -39,7 +39,8 @@ impl fmt::Display for Key {
 
 /// What is known of each object. A new list tells which of them are gone, without a second set of their names.
 pub struct Census<T> {
-    /// Of a hasher without chance in it: what is done for each of them is done in the same order in every play of a simulation.
+    /// Of a hasher without chance in it: what is done for each of them is done in the same order in every play of a simulation. Names
+    /// that were made to collide would cost time; who may make thousands of objects has simpler ways to that.
     objects: HashMap<Key, (u32, T), BuildHasherDefault<DefaultHasher>>,
     /// The names that keys share.
     namespaces: HashSet<Arc<str>>,
@@ -67,8 +68,7 @@ impl<T> Census<T> {
     }
 
     /// Those that have not been there since the list began.
-    pub fn missing(&mut self) -> Vec<Key> {
-        self.namespaces.retain(|namespace| Arc::strong_count(namespace) > 1);
+    pub fn missing(&self) -> Vec<Key> {
         self.objects.iter().filter(|(_, (list, _))| *list != self.list).map(|(key, _)| key.clone()).collect()
     }
 
@@ -79,6 +79,9 @@ impl<T> Census<T> {
         }
         let known = self.namespaces.get(&key.namespace).cloned();
         let namespace = known.unwrap_or_else(|| {
+            if self.namespaces.len() == self.namespaces.capacity() {
+                self.namespaces.retain(|namespace| Arc::strong_count(namespace) > 1);
+            }
             self.namespaces.insert(Arc::clone(&key.namespace));
             Arc::clone(&key.namespace)
         });
@@ -101,7 +104,7 @@ impl<T> Census<T> {
         self.objects.values().map(|(_, object)| object)
     }
 
-    /// The objects of one namespace.
+    /// The objects of one namespace. Goes through those of all.
     pub fn of(&self, namespace: &str) -> impl Iterator<Item = (&Key, &T)> {
         let all = self.objects.iter().filter(move |(key, _)| *key.namespace == *namespace);
         all.map(|(key, (_, object))| (key, object))
@@ -134,5 +137,11 @@ mod tests {
         assert_eq!(of("s"), BTreeMap::from([(b, 2), (c, 3)]));
         assert_eq!(of("t"), BTreeMap::from([(other, 4)]));
         assert_eq!(of("r"), BTreeMap::new());
+        let [one, other] = ["d", "e"].map(|name| census.key(&Key::new("s", name)).namespace);
+        assert!(Arc::ptr_eq(&one, &other), "a namespace's name is kept once");
+        for namespace in 0..100 {
+            census.key(&Key::new(&namespace.to_string(), "a"));
+        }
+        assert!(census.namespaces.len() < 50, "namespaces that are gone are forgotten: {}", census.namespaces.len());
     }
 }

@@ -124,13 +124,14 @@ impl Cluster {
     /// Takes an object in, and returns its mailbox where it is new.
     pub fn put_deployment(&self, key: &Key, received: Received, source: Source) -> Option<Arc<Mailbox>> {
         let mut inner = self.inner();
+        let known = inner.deployments.get(key).cloned();
         // The echo of a write of ours, whose answer was the same, is no news.
-        if inner.deployments.get(key).is_some_and(|(known, _)| received.is(known)) {
+        if known.as_ref().is_some_and(|(seen, _)| received.is_same_version_as(seen)) {
             inner.deployments.mark(key);
             return None;
         }
         let (seen, status) = received.split(source);
-        let (before, mailbox) = inner.deployments.get(key).cloned().unzip();
+        let (before, mailbox) = known.unzip();
         // Nor is what a watch tells late: only a list may go back, after a restore from a backup.
         let is_old =
             |before: &Seen| source == Source::Watch && before.uid() == seen.uid() && seen.version() < before.version();

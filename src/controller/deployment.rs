@@ -751,11 +751,12 @@ impl Follower {
 
     async fn write(&mut self, verdict: Verdict, seen: &Seen, news: (DeploymentStatus, Conditions)) -> Told {
         let (status, conditions) = news;
-        let before = self.status.whole();
+        let nothing = DeploymentStatus::default();
+        let before = self.status.whole().unwrap_or(&nothing);
         let (uid, version) = seen.guard();
         let patch = json!({
             "metadata": {"uid": uid, "resourceVersion": version},
-            "status": before.map_or_else(|| json!(status), |before| status.patch_from(before)),
+            "status": status.patch_from(before),
         });
         let api: Api<Received> = self.term.api(&self.key.namespace);
         let reason = || vec![KeyValue::new("sarvam.reason", conditions.reason.to_string())];

@@ -196,7 +196,7 @@ impl Status {
 pub fn fingerprint(status: &DeploymentStatus) -> u64 {
     let DeploymentStatus { observed_generation, remote, rollout, conditions } = status;
     let mut hasher = DefaultHasher::new();
-    let moment = |time: &Option<Time>| time.as_ref().map(|time| time.0);
+    let moment = |time: &Option<Time>| time.as_ref().map(|time| time.0.as_second());
     let remote = remote.as_ref().map(|remote| {
         let RemoteStatus {
             state,
@@ -223,7 +223,7 @@ pub fn fingerprint(status: &DeploymentStatus) -> u64 {
     hasher.finish()
 }
 
-/// An object that can be read more than once.
+/// A part of an object, which can be read more than once.
 #[derive(Clone, Debug)]
 enum Json {
     /// As it came: to read it into types is a fraction of the work of a tree.
@@ -271,7 +271,7 @@ static NOTHING: LazyLock<Arc<Managed>> = LazyLock::new(Arc::default);
 
 impl Received {
     /// Whether it is the same object in the same version.
-    pub fn is(&self, seen: &Seen) -> bool {
+    pub fn is_same_version_as(&self, seen: &Seen) -> bool {
         let ObjectMeta { uid, resource_version, .. } = &self.meta;
         (uid.as_deref().unwrap_or_default(), resource_version.as_deref().unwrap_or_default()) == seen.guard()
     }
@@ -452,11 +452,10 @@ mod tests {
             (format!(r#"{{"object": {object}, "type": "MODIFIED"}}"#), false),
         ];
         for (event, is_text) in events {
-            let json: WatchEvent<Json> = serde_json::from_str(&event).unwrap();
-            assert!(matches!(json, WatchEvent::Modified(Json::Text(_))) == is_text, "{event} became {json:?}");
             let WatchEvent::Modified(received) = serde_json::from_str::<WatchEvent<Received>>(&event).unwrap() else {
                 panic!("{event} is of another type");
             };
+            assert!(matches!(received.spec, Some(Json::Text(_))) == is_text, "{event} became {received:?}");
             let (seen, _) = received.split(Source::Watch);
             assert_eq!(seen.guard().0, "7");
             assert_eq!(&*seen.spec.unwrap_err(), "spec.paused: invalid type: integer `1`, expected a boolean");

@@ -75,7 +75,7 @@ impl Client {
     /// One page of a workspace's lines: as many as the remote gives at once, from number `offset` (0 is the first).
     pub async fn list(&self, key: &ApiKey, org: &Id, workspace: &Id, offset: usize) -> Result<Page, Fault> {
         let query = format!("?offset={offset}&limit={LONGEST_PAGE}");
-        let request = request(Method::GET, url(&self.base, org, workspace, &[&query]), Bytes::new())?;
+        let request = request(Method::GET, list_url(&self.base, org, workspace, &[&query]), Bytes::new())?;
         self.send(Call::List, key, request, classify::page).await
     }
 
@@ -124,15 +124,15 @@ fn base(settings: &Settings) -> Result<Arc<str>, InvalidSetting> {
     Ok(settings.url()?.as_str().trim_end_matches('/').into())
 }
 
-/// The list of a workspace's lines, and what comes below it. No [`Id`] needs escaping or climbs out of its segment.
-fn url(base: &str, org: &Id, workspace: &Id, below: &[&str]) -> Result<Uri, InvalidUri> {
+/// The list of a workspace's lines, and what follows it. No [`Id`] needs escaping or climbs out of its segment.
+fn list_url(base: &str, org: &Id, workspace: &Id, then: &[&str]) -> Result<Uri, InvalidUri> {
     let list = [base, "/v1/orgs/", org.as_str(), "/workspaces/", workspace.as_str(), "/deployments"];
-    [&list, below].concat().concat().try_into()
+    [&list, then].concat().concat().try_into()
 }
 
-/// One line, and what comes below it.
-fn line_url(base: &str, LineId { org, workspace, deployment }: &LineId, below: &str) -> Result<Uri, InvalidUri> {
-    url(base, org, workspace, &["/", deployment.as_str(), below])
+/// One line, and what follows it.
+fn line_url(base: &str, LineId { org, workspace, deployment }: &LineId, then: &str) -> Result<Uri, InvalidUri> {
+    list_url(base, org, workspace, &["/", deployment.as_str(), then])
 }
 
 /// The fault behind a missing answer.

@@ -104,37 +104,135 @@ impl Recorder {
         let Event { regarding, reason, note, is_warning } = event;
         let namespace = regarding.namespace.as_deref().unwrap_or("default");
         let events = Request::new(format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events"));
-        let key = fingerprint(event);
-        let (now, time) = (Instant::now(), MicroTime(Timestamp::now()));
-        // Where this fails, the next is a first again: the API server keeps none for ever.
-        let before = self.written().remove(&key).filter(|series| now < series.last + REPEATS);
-        let (request, series) = if let Some(series) = before {
-            let series = Series { count: series.count.saturating_add(1), last: now, ..series };
-            let patch = json!({"series": EventSeries { count: series.count, last_observed_time: time }});
-            (events.patch(&series.name, &PatchParams::default(), &Patch::Merge(patch)), series)
-        } else {
-            let of = regarding.name.as_deref().unwrap_or_default();
-            let name = format!("{of}.{:x}", time.0.as_nanosecond());
-            let first = First {
-                metadata: Meta { name: &name, namespace },
-                type_: if *is_warning { "Warning" } else { "Normal" },
-                reason,
-                action: reason,
-                note,
-                event_time: time,
-                regarding,
-                reporting_controller: CONTROLLER,
-                reporting_instance: &self.instance,
-            };
-            let body = serde_json::to_vec(&first).map_err(kube::Error::SerdeError)?;
-            (events.create(&PostParams::default(), body), Series { name, count: 1, last: now })
+        let (key, now, time) = (fingerprint(event), Instant::now(), MicroTime(Timestamp::now()));
+        if let Some((name, count)) = self.count(key, now) {
+            let patch = json!({"series": EventSeries { count, last_observed_time: time }});
+            let written = self.send(events.patch(&name, &PatchParams::default(), &Patch::Merge(patch))).await;
+            if matches!(&written, Err(kube::Error::Api(status)) if status.code == 404) {
+                // The API server keeps none for ever: the next is a first again.
+                self.written().remove(&key);
+            }
+            return written;
+        }
+        let of = regarding.name.as_deref().unwrap_or_default();
+        let name = format!("{of}.{:x}", time.0.as_nanosecond());
+        let first = First {
+            metadata: Meta { name: &name, namespace },
+            type_: if *is_warning { "Warning" } else { "Normal" },
+            reason,
+            action: reason,
+            note,
+            event_time: time,
+            regarding,
+            reporting_controller: CONTROLLER,
+            reporting_instance: &self.instance,
         };
-        self.client.request_text(request.map_err(kube::Error::BuildRequest)?).await?;
+        let body = serde_json::to_vec(&first).map_err(kube::Error::SerdeError)?;
+        self.send(events.create(&PostParams::default(), body)).await?;
         let mut written = self.written();
         if written.len() == REMEMBERED {
             written.clear();
         }
-        written.insert(key, series);
+        written.insert(key, Series { name, count: 1, last: now });
         Ok(())
+    }
+
+    /// Counts an Event once more; its name, and how often it came. `None`: it has not been written lately.
+    fn count(&self, key: u64, now: Instant) -> Option<(String, i32)> {
+        let mut written = self.written();
+        let series = written.get_mut(&key).filter(|series| now < series.last + REPEATS)?;
+        series.count = series.count.saturating_add(1);
+        series.last = now;
+        Some((series.name.clone(), series.count))
+    }
+
+    async fn send(&self, request: Result<hyper::Request<Vec<u8>>, kube::core::request::Error>) -> kube::Result<()> {
+        self.client.request_text(request.map_err(kube::Error::BuildRequest)?).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::HashSet,
+        convert::Infallible,
+        future::{Ready, ready},
+        sync::Arc,
+        task::{Context, Poll},
+    };
+
+    use hyper::{Method, Request, Response};
+    use kube::client::Body;
+    use tokio::time::advance;
+    use tower_service::Service;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct ApiServer(Arc<Mutex<Played>>);
+
+    #[derive(Default)]
+    struct Played {
+        /// The HTTP status that it answers all requests with.
+        answer: u16,
+        /// The method and the last part of the path of each.
+        asked: Vec<(Method, String)>,
+    }
+
+    impl Service<Request<Body>> for ApiServer {
+        type Response = Response<Body>;
+        type Error = Infallible;
+        type Future = Ready<Result<Response<Body>, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, request: Request<Body>) -> Self::Future {
+            let mut played = self.0.lock().unwrap();
+            let name = request.uri().path().rsplit('/').next().unwrap().to_owned();
+            played.asked.push((request.method().clone(), name));
+            let answer =
+                json!({"kind": "Status", "status": "Failure", "code": played.answer, "message": "", "reason": ""});
+            ready(Ok(Response::builder()
+                .status(played.answer)
+                .body(Body::from(answer.to_string().into_bytes()))
+                .unwrap()))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_again_soon_is_counted() {
+        let (post, patch) = (Method::POST, Method::PATCH);
+        // The note, how long after the one before, the API server's answer, and what was asked.
+        let table = [
+            ("a", Duration::ZERO, 500, &post),
+            ("a", Duration::ZERO, 201, &post),
+            ("a", Duration::ZERO, 200, &patch),
+            ("b", Duration::ZERO, 201, &post),
+            ("a", REPEATS / 2, 200, &patch),
+            ("a", REPEATS / 2, 500, &patch),
+            ("a", REPEATS / 2, 404, &patch),
+            ("a", Duration::ZERO, 201, &post),
+            ("b", Duration::ZERO, 201, &post),
+            ("a", REPEATS, 201, &post),
+        ];
+        let server = ApiServer::default();
+        let recorder = Recorder::new(Client::new(server.clone(), "default"), "test".to_owned());
+        for (row, (note, after, answer, asked)) in table.into_iter().enumerate() {
+            advance(after).await;
+            server.0.lock().unwrap().answer = answer;
+            let event = Event {
+                regarding: ObjectReference { uid: Some("7".to_owned()), ..ObjectReference::default() },
+                reason: "Paused".to_owned(),
+                note: note.to_owned(),
+                is_warning: false,
+            };
+            assert_eq!(recorder.publish(&event).await.is_ok(), answer < 300, "{row}");
+            assert_eq!(server.0.lock().unwrap().asked.last().map(|(method, _)| method), Some(asked), "{row}");
+        }
+        let asked = &server.0.lock().unwrap().asked;
+        let patched: HashSet<_> = asked.iter().filter(|(method, _)| *method == patch).map(|(_, name)| name).collect();
+        assert_eq!(patched.len(), 1, "all repeats of one Event count it up: {asked:?}");
     }
 }
