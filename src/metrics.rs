@@ -92,7 +92,7 @@ pub struct Metrics {
     registry: Arc<Registry>,
     calls: Family<CallLabels, Counter>,
     durations: Family<RouteLabel, Histogram, Bounds>,
-    /// By [`Lane`].
+    /// By [`Lane`]. At hand: they are told of a wait before the call is made.
     waits: [Histogram; Lane::COUNT],
     edits: Family<ActionLabel, Histogram, Bounds>,
     api_failures: Family<RequestLabel, Counter>,

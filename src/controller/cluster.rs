@@ -125,20 +125,12 @@ impl Cluster {
     pub fn put_deployment(&self, key: &Key, received: Received, source: Source) -> Option<Arc<Mailbox>> {
         let mut inner = self.inner();
         let known = inner.deployments.get(key).cloned();
-        // The echo of a write of ours, whose answer was the same, is no news.
-        if known.as_ref().is_some_and(|(seen, _)| received.is_same_version_as(seen)) {
+        if known.as_ref().is_some_and(|(seen, _)| received.is_old(seen, source)) {
             inner.deployments.mark(key);
             return None;
         }
-        let (seen, status) = received.split(source);
         let (before, mailbox) = known.unzip();
-        // Nor is what a watch tells late: only a list may go back, after a restore from a backup.
-        let is_old =
-            |before: &Seen| source == Source::Watch && before.uid() == seen.uid() && seen.version() < before.version();
-        if before.as_deref().is_some_and(is_old) {
-            inner.deployments.mark(key);
-            return None;
-        }
+        let (seen, status) = received.split(source);
         let is_new = mailbox.is_none();
         let mailbox = mailbox.unwrap_or_default();
         let seen = Arc::new(seen);

@@ -270,10 +270,13 @@ impl<'de> Deserialize<'de> for Json {
 static NOTHING: LazyLock<Arc<Managed>> = LazyLock::new(Arc::default);
 
 impl Received {
-    /// Whether it is the same object in the same version.
-    pub fn is_same_version_as(&self, seen: &Seen) -> bool {
+    /// Whether it is no news to who knows `seen`: the echo of a write of ours, whose answer was the same; or what a watch tells late.
+    /// A list may go back, after a restore from a backup.
+    pub fn is_old(&self, seen: &Seen, source: Source) -> bool {
         let ObjectMeta { uid, resource_version, .. } = &self.meta;
-        (uid.as_deref().unwrap_or_default(), resource_version.as_deref().unwrap_or_default()) == seen.guard()
+        let (uid, version) = (uid.as_deref().unwrap_or_default(), resource_version.as_deref().unwrap_or_default());
+        let is_late = source == Source::Watch && Uid::of(uid) == seen.uid() && version_of(version) < seen.version();
+        (uid, version) == seen.guard() || is_late
     }
 
     /// The object, and what stands in its status. A list brings very many of them.
@@ -323,6 +326,10 @@ impl Received {
     }
 }
 
+fn version_of(resource_version: &str) -> Version {
+    Version(resource_version.parse().unwrap_or_default())
+}
+
 impl Seen {
     /// `metadata.uid`.
     pub fn uid(&self) -> Uid {
@@ -331,7 +338,7 @@ impl Seen {
 
     /// `metadata.resourceVersion`.
     pub fn version(&self) -> Version {
-        Version(self.version.parse().unwrap_or_default())
+        version_of(&self.version)
     }
 
     /// `metadata.uid` and `metadata.resourceVersion` as they were sent: what guards a write.

@@ -19,7 +19,6 @@ use tokio::{
 use tracing::{debug, warn};
 
 use super::{Term, census::Key, in_time, mailbox::Mailbox, reason_of};
-use crate::merge_patch::merge_patch;
 use crate::{
     api::{Unmanaged, Workspace, WorkspaceSpec, WorkspaceStatus, conditions},
     core::{
@@ -30,6 +29,7 @@ use crate::{
         time::Time,
         walk,
     },
+    merge_patch::merge_patch,
     metrics::ApiRequest,
     sarvam::{ApiKey, Budget},
     secret::{self, Unread},

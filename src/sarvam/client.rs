@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use hyper::http::uri::InvalidUri;
 use hyper::{Method, Request, Uri};
 
 use super::key::ApiKey;
@@ -49,7 +48,7 @@ impl Client {
 
     /// Looks at one line.
     pub async fn get(&self, key: &ApiKey, line: &LineId) -> Result<Remote, Fault> {
-        let request = request(Method::GET, line_url(&self.base, line, ""), Bytes::new())?;
+        let request = request(Method::GET, line_url(&self.base, line, "")?, Bytes::new());
         self.send(Call::Get, key, request, |reply| classify::line(Call::Get, &line.deployment, reply)).await
     }
 
@@ -59,7 +58,7 @@ impl Client {
     /// action may have taken effect, or may still do so.
     pub async fn set_status(&self, key: &ApiKey, line: &LineId, action: Action) -> Result<Remote, Fault> {
         let body = [r#"{"action":""#, action.verb(), r#""}"#].concat();
-        let request = request(Method::PUT, line_url(&self.base, line, "/status"), body.into())?;
+        let request = request(Method::PUT, line_url(&self.base, line, "/status")?, body.into());
         self.send(Call::SetStatus, key, request, |reply| classify::line(Call::SetStatus, &line.deployment, reply)).await
     }
 
@@ -68,14 +67,14 @@ impl Client {
     /// A success shows what the remote answered, which may still be the old configuration. With [`Landed::Maybe`] in the
     /// fault the fields may have changed, or may still do so, all or some of them.
     pub async fn update(&self, key: &ApiKey, line: &LineId, patch: &Managed) -> Result<Remote, Fault> {
-        let request = request(Method::PATCH, line_url(&self.base, line, ""), patch::body(patch).into())?;
+        let request = request(Method::PATCH, line_url(&self.base, line, "")?, patch::body(patch).into());
         self.send(Call::Update, key, request, |reply| classify::line(Call::Update, &line.deployment, reply)).await
     }
 
     /// One page of a workspace's lines: as many as the remote gives at once, from number `offset` (0 is the first).
     pub async fn list(&self, key: &ApiKey, org: &Id, workspace: &Id, offset: usize) -> Result<Page, Fault> {
         let query = format!("?offset={offset}&limit={LONGEST_PAGE}");
-        let request = request(Method::GET, list_url(&self.base, org, workspace, &[&query]), Bytes::new())?;
+        let request = request(Method::GET, list_url(&self.base, org, workspace, &[&query])?, Bytes::new());
         self.send(Call::List, key, request, classify::page).await
     }
 
@@ -107,16 +106,15 @@ impl Client {
 }
 
 /// A request with this JSON, where there is any.
-fn request(method: Method, url: Result<Uri, InvalidUri>, body: Bytes) -> Result<Request<Bytes>, Fault> {
-    let uri = url.map_err(|_| Fault::new(Trouble::Refused, Landed::No, "the ids don't make a URL of the remote"))?;
+fn request(method: Method, url: Uri, body: Bytes) -> Request<Bytes> {
     let has_body = !body.is_empty();
     let mut request = Request::new(body);
     *request.method_mut() = method;
-    *request.uri_mut() = uri;
+    *request.uri_mut() = url;
     if has_body {
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
-    Ok(request)
+    request
 }
 
 /// What all URLs begin with.
@@ -125,13 +123,14 @@ fn base(settings: &Settings) -> Result<Arc<str>, InvalidSetting> {
 }
 
 /// The list of a workspace's lines, and what follows it. No [`Id`] needs escaping or climbs out of its segment.
-fn list_url(base: &str, org: &Id, workspace: &Id, then: &[&str]) -> Result<Uri, InvalidUri> {
+fn list_url(base: &str, org: &Id, workspace: &Id, then: &[&str]) -> Result<Uri, Fault> {
     let list = [base, "/v1/orgs/", org.as_str(), "/workspaces/", workspace.as_str(), "/deployments"];
-    [&list, then].concat().concat().try_into()
+    let url: Result<Uri, _> = [&list, then].concat().concat().try_into();
+    url.map_err(|_| Fault::new(Trouble::Refused, Landed::No, "the ids don't make a URL of the remote"))
 }
 
 /// One line, and what follows it.
-fn line_url(base: &str, LineId { org, workspace, deployment }: &LineId, then: &str) -> Result<Uri, InvalidUri> {
+fn line_url(base: &str, LineId { org, workspace, deployment }: &LineId, then: &str) -> Result<Uri, Fault> {
     list_url(base, org, workspace, &["/", deployment.as_str(), then])
 }
 

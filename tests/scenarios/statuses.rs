@@ -8,7 +8,7 @@ use sarvam_operator::api::Deployment;
 use sarvam_testkit::simulator::{Action, Effect, Fault, LineState, Refusal, Route};
 use serde_json::{Value, json};
 
-use crate::stage::{LIMIT, Setup, Stage, ready_message, scenario, until_nothing};
+use crate::stage::{LIMIT, Setup, Stage, occurrences, ready_message, scenario, until_nothing};
 
 async fn write_status(stage: &Stage, name: &str, status: &Value, params: &PatchParams) -> kube::Result<Deployment> {
     let api = Api::<Deployment>::namespaced(stage.client(), &stage.namespace);
@@ -171,9 +171,10 @@ async fn an_event_has_the_words_of_its_status() {
         }
         stage.published("support-line", "InvalidRequest", 3).await;
         let events = stage.events().await;
-        let events = events.iter().filter(|event| event["reason"] == "InvalidRequest").map(|event| {
-            (event["note"].as_str().unwrap_or_default().to_owned(), event["series"]["count"].as_i64().unwrap_or(1))
-        });
+        let events = events
+            .iter()
+            .filter(|event| event["reason"] == "InvalidRequest")
+            .map(|event| (event["note"].as_str().unwrap_or_default().to_owned(), occurrences(event)));
         let events: BTreeMap<_, _> = events.collect();
         assert_eq!(events, told);
     })

@@ -33,7 +33,7 @@ use tokio::sync::OnceCell;
 use tokio::time::{sleep, timeout};
 
 pub use operator::{Launch, Operator};
-pub use recorder::{Kind, ready_message, verdict};
+pub use recorder::{Kind, occurrences, ready_message, verdict};
 use recorder::{Recorder, resource};
 use rights::{Install, RELEASE, Right};
 
@@ -511,7 +511,7 @@ impl Stage {
         until_nothing(async || {
             let events = self.events().await;
             let told = events.iter().filter(|event| event["regarding"]["name"] == name && event["reason"] == reason);
-            let told = told.map(|event| event["series"]["count"].as_i64().unwrap_or(1)).sum::<i64>();
+            let told = told.map(occurrences).sum::<i64>();
             (told != times).then(|| format!("not {times} Events {reason} of {name}: {events:#?}"))
         })
         .await;

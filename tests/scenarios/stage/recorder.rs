@@ -57,6 +57,11 @@ pub fn ready_message(object: &Value) -> &str {
     object["status"]["conditions"][0]["message"].as_str().unwrap_or_default()
 }
 
+/// How often an Event has come.
+pub fn occurrences(event: &Value) -> i64 {
+    event["series"]["count"].as_i64().unwrap_or(1)
+}
+
 /// Watches both kinds of a namespace until it is dropped, over API server restarts too.
 pub struct Recorder {
     seen: Arc<Seen>,
