@@ -2,12 +2,15 @@
 
 use std::fs;
 
+use hyper_timeout::TimeoutConnector;
+use hyper_util::{client::legacy, rt::TokioExecutor};
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client, Config};
+use kube::{Api, Client, Config, client::ConfigExt};
+use tower::{BoxError, ServiceBuilder};
 
 use crate::{
     api::{Workspace, WorkspaceSpec},
-    config,
+    config, http,
     sarvam::{self, Reader},
     secret::{self, Unread},
 };
@@ -34,8 +37,24 @@ pub async fn kubernetes() -> Result<Kubernetes, String> {
     config.default_retry = false;
     config.proxy_url = None;
     let (namespace, url) = (config.default_namespace.clone(), config.cluster_url.to_string());
-    let client = Client::try_from(config).map_err(|error| format!("The Kubernetes client can't be made: {error}."))?;
+    let client = client(&config).map_err(|error| format!("The Kubernetes client can't be made: {error}."))?;
     Ok(Kubernetes { client, namespace, url })
+}
+
+/// kube's client as kube makes it, but over TCP of our own: its connections would wait for ever for a server that went without a word, and a
+/// watch for minutes.
+fn client(config: &Config) -> kube::Result<Client> {
+    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(http::tcp())?);
+    connector.set_connect_timeout(config.connect_timeout);
+    connector.set_read_timeout(config.read_timeout);
+    connector.set_write_timeout(config.write_timeout);
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .layer(config.extra_headers_layer()?)
+        .map_err(BoxError::from)
+        .service(legacy::Client::builder(TokioExecutor::new()).build(connector));
+    Ok(Client::new(service, config.default_namespace.clone()))
 }
 
 /// Makes the client of the remote. Connects to nothing.

@@ -39,8 +39,9 @@ const MAX_CONNECT: Duration = Duration::from_secs(3);
 /// A connection is left before servers and proxies commonly close it (60 s): a request that meets the closing may or may not have arrived.
 const MAX_IDLE: Duration = Duration::from_secs(50);
 
-/// After which silence of a connection TCP asks whether the other side is still there, and how often in vain: so a kept connection to a
-/// server that went without a word is gone before a request goes into it.
+/// After which silence of a connection TCP asks whether the other side is still there, and how often in vain. A kept connection to a server
+/// that went without a word is gone before a request goes into it, and a watch over one that something on the way has forgotten ends, and
+/// another is opened: no edit comes over it any more.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_RETRIES: u32 = 3;
@@ -128,12 +129,7 @@ impl Client {
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         let tls = Arc::new(tls);
 
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(KEEPALIVE));
-        tcp.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
-        tcp.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
+        let mut tcp = tcp();
         // For all addresses of a host together: one that is dead leaves time for the next.
         tcp.set_connect_timeout(Some(connect_limit(limit)));
         let is_https = server.scheme_str() == Some("https");
@@ -176,6 +172,18 @@ impl Client {
         };
         Ok(Response::from_parts(head, body))
     }
+}
+
+/// Opens connections that end where the other side is silent for good.
+#[must_use]
+pub fn tcp() -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_keepalive(Some(KEEPALIVE));
+    tcp.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
+    tcp.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
+    tcp
 }
 
 fn pool<C>(mut connector: HttpsConnector<C>, is_https: bool, limit: Duration) -> Pool<C>

@@ -49,6 +49,24 @@ async fn an_api_server_that_says_nothing_is_one_that_is_away() {
     scenario("silent", async |stage| away_for_longer_than_the_lease(stage, async |gate| gate.hang().await).await).await;
 }
 
+/// The watch, and whatever else is open: a router on the way has forgotten them, and drops what comes over them.
+#[tokio::test]
+async fn an_edit_is_seen_though_the_connections_have_fallen_silent() {
+    scenario("forgotten", async |stage| {
+        let gate = Gate::open(stage.plane().api_server().unwrap()).unwrap();
+        stage.launch(Launch::default().kubeconfig(stage.kubeconfig_at(gate.addr())));
+        stage.line("dep-1");
+        stage.apply("support-line", "dep-1", true).await;
+        stage.ready("support-line").await;
+
+        gate.forget().await;
+        stage.edit("support-line", json!({"paused": false})).await;
+        stage.line_is("dep-1", LineState::Active).await;
+        stage.ready("support-line").await;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn etcd_and_the_api_server_are_killed_and_come_back() {
     Setup::new("servers")

@@ -1,6 +1,8 @@
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 
+use socket2::{SockFilter, SockRef};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -24,6 +26,7 @@ pub struct Gate {
 enum Switch {
     Open,
     Hanging,
+    Forgetting,
     Cut,
 }
 
@@ -67,6 +70,13 @@ impl Gate {
         self.switch(Switch::Open).await;
     }
 
+    /// Loses what arrives on the connections that are open, without a word to either side, as a router does that has forgotten them. New ones
+    /// are carried.
+    pub async fn forget(&self) {
+        self.switch(Switch::Forgetting).await;
+        self.switch(Switch::Open).await;
+    }
+
     async fn switch(&self, to: Switch) {
         self.wanted.send_replace(to);
         let mut reached = self.reached.clone();
@@ -83,11 +93,13 @@ async fn keep(
     done: watch::Sender<Switch>,
 ) -> io::Result<()> {
     let mut connections = JoinSet::new();
+    // Tells the connections that have a receiver of it that they are forgotten. They let go of it then.
+    let (mut known, _) = watch::channel(());
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let (client, _) = accepted?;
-                connections.spawn(carry(client, to, orders.clone()));
+                connections.spawn(carry(client, to, orders.clone(), known.subscribe()));
             }
             Some(_) = connections.join_next() => {}
             changed = orders.changed() => {
@@ -95,6 +107,11 @@ async fn keep(
                     return Ok(());
                 }
                 let wanted = *orders.borrow_and_update();
+                if wanted == Switch::Forgetting {
+                    known.send_replace(());
+                    known.closed().await;
+                    known = watch::channel(()).0;
+                }
                 if wanted != Switch::Cut {
                     done.send_replace(wanted);
                     continue;
@@ -113,16 +130,38 @@ async fn keep(
 }
 
 /// Carries one connection to its end, or resets it.
-async fn carry(mut client: TcpStream, to: SocketAddr, orders: watch::Receiver<Switch>) {
+async fn carry(
+    mut client: TcpStream,
+    to: SocketAddr,
+    orders: watch::Receiver<Switch>,
+    mut forgotten: watch::Receiver<()>,
+) {
     let mut cut = orders.clone();
+    let carried = async {
+        tokio::select! {
+            ended = relay(&mut client, to, orders) => ended,
+            _ = forgotten.changed() => {
+                lose_what_arrives(&client).expect("Linux takes a filter for any socket");
+                drop(forgotten);
+                pending().await
+            }
+        }
+    };
     let ended = tokio::select! {
-        ended = relay(&mut client, to, orders) => ended,
+        ended = carried => ended,
         _ = cut.wait_for(|now| *now == Switch::Cut) => Err(io::ErrorKind::ConnectionReset.into()),
     };
     if ended.is_err() {
         // Makes the close that follows a reset. It fails only where the client has gone already.
         let _ = client.set_zero_linger();
     }
+}
+
+/// Has the kernel drop what comes for this socket before TCP sees it, so that nothing is acknowledged.
+fn lose_what_arrives(socket: &TcpStream) -> io::Result<()> {
+    // In the words of the classic BPF: return 0, the number of bytes to keep.
+    let nothing = SockFilter::new(0x06, 0, 0, 0);
+    SockRef::from(socket).attach_filter(&[nothing])
 }
 
 async fn relay(client: &mut TcpStream, to: SocketAddr, mut orders: watch::Receiver<Switch>) -> io::Result<()> {

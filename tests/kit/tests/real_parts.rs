@@ -12,6 +12,7 @@ use sarvam_testkit::control_plane::audit::{Request, Resource};
 use sarvam_testkit::control_plane::{ControlPlane, Options};
 use sarvam_testkit::gate::Gate;
 use sarvam_testkit::process::{Process, Signal};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
@@ -162,6 +163,18 @@ async fn a_gate_cuts_hangs_and_restores() {
         assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
         gate.restore().await;
     }
+
+    // What has been forgotten is silent, also to TCP's own question whether somebody is there; what is new is not.
+    let mut forgotten = TcpStream::connect(gate.addr()).await.unwrap();
+    echoes(&mut forgotten, b"known").await;
+    let second = Duration::from_secs(1);
+    let asks = TcpKeepalive::new().with_time(second).with_interval(second).with_retries(1);
+    SockRef::from(&forgotten).set_tcp_keepalive(&asks).unwrap();
+    gate.forget().await;
+    let mut new = TcpStream::connect(gate.addr()).await.unwrap();
+    echoes(&mut new, b"new").await;
+    let lost = timeout(LIMIT, forgotten.read_u8()).await.unwrap().unwrap_err();
+    assert_eq!(lost.kind(), std::io::ErrorKind::TimedOut);
 
     // The end of one direction is passed on and leaves the other open.
     let mut half = TcpStream::connect(gate.addr()).await.unwrap();
