@@ -1,9 +1,12 @@
 //! The way to the two servers: the Kubernetes API server and the remote, as flags and environment say.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use hyper_timeout::TimeoutConnector;
-use hyper_util::{client::legacy, rt::TokioExecutor};
+use hyper_util::{
+    client::legacy,
+    rt::{TokioExecutor, TokioTimer},
+};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client, Config, client::ConfigExt};
 use tower::{BoxError, ServiceBuilder};
@@ -14,6 +17,13 @@ use crate::{
     sarvam::{self, Reader},
     secret::{self, Unread},
 };
+
+/// How long the API server has to begin with any answer, also that of a watch. It gives itself as long, for all but watches.
+pub const ANSWER_BEGINS_WITHIN: Duration = Duration::from_mins(1);
+
+/// How long a connection to the API server may have been idle for another request to go into it. What has been forgotten on the way swallows
+/// a request, and the Lease outlives few of those; the connection that renews it is used again sooner.
+const MAX_IDLE: Duration = Duration::from_secs(10);
 
 /// The Kubernetes API server, by the usual means.
 pub struct Kubernetes {
@@ -30,30 +40,34 @@ pub struct Kubernetes {
 /// # Errors
 /// A sentence for a person: what is wrong and the way out.
 pub async fn kubernetes() -> Result<Kubernetes, String> {
-    let mut config = Config::infer().await.map_err(|error| {
+    let config = Config::infer().await.map_err(|error| {
         format!("No way to the Kubernetes API server is known: set KUBECONFIG, or run in a pod with a service account. ({error})")
     })?;
-    // The protocol tries again by itself, and the API server is on the inside of any proxy.
-    config.default_retry = false;
-    config.proxy_url = None;
     let (namespace, url) = (config.default_namespace.clone(), config.cluster_url.to_string());
-    let client = client(&config).map_err(|error| format!("The Kubernetes client can't be made: {error}."))?;
+    let client = client(&config, ANSWER_BEGINS_WITHIN)
+        .map_err(|error| format!("The Kubernetes client can't be made: {error}."))?;
     Ok(Kubernetes { client, namespace, url })
 }
 
-/// kube's client as kube makes it, but over TCP of our own: its connections would wait for ever for a server that went without a word, and a
-/// watch for minutes.
-fn client(config: &Config) -> kube::Result<Client> {
+/// kube's client, which tries nothing again, since the protocol does; goes through no proxy, since the API server is on the inside of any; and
+/// waits neither for a server that went without a word nor for one that takes a request and never begins to answer: kube's own would wait for
+/// the end of a watch, or for ever.
+fn client(config: &Config, answer_begins_within: Duration) -> kube::Result<Client> {
     let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(http::tcp())?);
     connector.set_connect_timeout(config.connect_timeout);
     connector.set_read_timeout(config.read_timeout);
     connector.set_write_timeout(config.write_timeout);
+    let connections = legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(MAX_IDLE)
+        .build(connector);
     let service = ServiceBuilder::new()
+        .timeout(answer_begins_within)
         .layer(config.base_uri_layer())
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
-        .service(legacy::Client::builder(TokioExecutor::new()).build(connector));
+        .service(connections);
     Ok(Client::new(service, config.default_namespace.clone()))
 }
 
@@ -119,5 +133,24 @@ pub(crate) fn unanswered(kubernetes: &Kubernetes, what: &str, error: &kube::Erro
         }
         kube::Error::Api(status) => format!("{what}: the API server answers HTTP {}: {}.", status.code, status.message),
         error => format!("{what}: the API server at {} can't be asked: {error}. Check KUBECONFIG.", kubernetes.url),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use kube::{api::WatchParams, core::Request};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_never_begins_is_not_waited_for() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", server.local_addr().unwrap());
+        let client = client(&Config::new(url.parse().unwrap()), Duration::from_millis(100)).unwrap();
+        let watch = Request::new("/api/v1/secrets").watch(&WatchParams::default(), "0").unwrap();
+        let error = client.request_events::<Secret>(watch).await.err().unwrap();
+        assert!(error.to_string().contains("timed out"), "{error}");
     }
 }

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use tokio::sync::Semaphore;
-use tracing::debug;
+use tracing::warn;
 
 use self::recorder::{Event, Recorder};
-use super::in_time;
+use super::{in_time, reason_of};
 use crate::core::status::{Conditions, Progress, Reason, Truth};
 
 /// The longest note that the API server takes, in bytes.
@@ -50,7 +50,7 @@ impl Events {
             let _place = places.acquire().await;
             // Boxed: many may wait for their turn.
             if let Err(error) = Box::pin(in_time(recorder.publish(&event))).await {
-                debug!(%error, reason = event.reason, "an Event could not be published");
+                warn!(error = reason_of(&error), reason = event.reason, "an Event could not be published");
             }
         });
     }

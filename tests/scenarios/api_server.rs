@@ -54,15 +54,21 @@ async fn an_api_server_that_says_nothing_is_one_that_is_away() {
 async fn an_edit_is_seen_though_the_connections_have_fallen_silent() {
     scenario("forgotten", async |stage| {
         let gate = Gate::open(stage.plane().api_server().unwrap()).unwrap();
-        stage.launch(Launch::default().kubeconfig(stage.kubeconfig_at(gate.addr())));
+        // Who loses the lease over it reads everything anew.
+        let patient = Launch::default().flag("--lease-duration", "1m");
+        let operator = stage.launch(patient.kubeconfig(stage.kubeconfig_at(gate.addr())));
         stage.line("dep-1");
         stage.apply("support-line", "dep-1", true).await;
         stage.ready("support-line").await;
+        // Who hears nothing of a write reads, and so sees the edit.
+        operator.process().wait_for_line("reason=Synced", LIMIT).await.unwrap();
 
         gate.forget().await;
         stage.edit("support-line", json!({"paused": false})).await;
         stage.line_is("dep-1", LineState::Active).await;
         stage.ready("support-line").await;
+        let output = operator.output();
+        assert!(output.contains("the watch failed") && !output.contains("lease is lost"), "{output}");
     })
     .await;
 }

@@ -12,6 +12,7 @@ use axum::extract::Request;
 use axum::http::{self, HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use futures::future::BoxFuture;
+use sarvam_operator::access::ANSWER_BEGINS_WITHIN;
 use sarvam_operator::sarvam::transport::{Answer, Lost, Transport};
 use sarvam_testkit::api_server::{self, Watch};
 use sarvam_testkit::simulator::{Fault, Route};
@@ -20,9 +21,6 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::trouble::{Bend, Delivery, Ending, Fate, Moment, Reply, Seam, What};
 use crate::world::{Operator, World};
-
-/// How long kube's client waits for a byte, unless it is told otherwise.
-const READ_TIMEOUT: Duration = Duration::from_secs(295);
 
 /// A client of the world's API server.
 pub fn to_api_server(world: &Arc<World>, operator: &Arc<Operator>) -> kube::Client {
@@ -72,7 +70,7 @@ async fn ask(world: Arc<World>, operator: Arc<Operator>, request: Request) -> Re
         biased;
         carried = carried => Some(carried),
         () = world.broken() => None,
-        () = sleep(READ_TIMEOUT) => None,
+        () = sleep(ANSWER_BEGINS_WITHIN) => None,
     };
     match carried {
         None => in_place_of(Reply::Broken, None),

@@ -70,8 +70,8 @@ impl Gate {
         self.switch(Switch::Open).await;
     }
 
-    /// Loses what arrives on the connections that are open, without a word to either side, as a router does that has forgotten them. New ones
-    /// are carried.
+    /// Loses what arrives on the connections that are open, without a word to the client, as a router does that has forgotten them. New ones
+    /// are carried, also where the gate hung or was cut.
     pub async fn forget(&self) {
         self.switch(Switch::Forgetting).await;
         self.switch(Switch::Open).await;
