@@ -2,14 +2,19 @@
 
 use std::{fs, time::Duration};
 
+use hyper::Request;
 use hyper_timeout::TimeoutConnector;
 use hyper_util::{
     client::legacy,
     rt::{TokioExecutor, TokioTimer},
 };
 use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client, Config, client::ConfigExt};
+use kube::{
+    Api, Client, Config,
+    client::{Body, ConfigExt},
+};
 use tower::{BoxError, ServiceBuilder};
+use tracing::debug;
 
 use crate::{
     api::{Workspace, WorkspaceSpec},
@@ -64,6 +69,10 @@ fn client(config: &Config, answer_begins_within: Duration) -> kube::Result<Clien
     let service = ServiceBuilder::new()
         .timeout(answer_begins_within)
         .layer(config.base_uri_layer())
+        .map_request(|request: Request<Body>| {
+            debug!(method = %request.method(), url = %request.uri(), "asking the API server");
+            request
+        })
         .option_layer(config.auth_layer()?)
         .layer(config.extra_headers_layer()?)
         .map_err(BoxError::from)
