@@ -69,6 +69,8 @@ async fn pages_answer_for_all_lines_that_are_as_they_were() {
             let calls = stage.remote.calls(Route::Any);
             stage.remote.set_from_dashboard(&id(7), LineState::Paused, "asha@example.org");
             stage.line_is(&id(7), LineState::Active).await;
+            // Ready it may have been called last before the drift was seen.
+            stage.published(&id(7), "DriftCorrected", 1).await;
             stage.ready(&id(7)).await;
             assert_eq!(reads(stage, calls).0, [id(7)].into());
             assert_eq!(stage.puts(&id(7)), [Some(Action::Resume)]);
