@@ -60,7 +60,6 @@ pub async fn kubernetes() -> Result<Kubernetes, String> {
 fn client(config: &Config, answer_begins_within: Duration) -> kube::Result<Client> {
     let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(http::tcp())?);
     connector.set_connect_timeout(config.connect_timeout);
-    connector.set_read_timeout(config.read_timeout);
     connector.set_write_timeout(config.write_timeout);
     let connections = legacy::Client::builder(TokioExecutor::new())
         .pool_timer(TokioTimer::new())
@@ -70,7 +69,7 @@ fn client(config: &Config, answer_begins_within: Duration) -> kube::Result<Clien
         .timeout(answer_begins_within)
         .layer(config.base_uri_layer())
         .map_request(|request: Request<Body>| {
-            debug!(method = %request.method(), url = %request.uri(), "asking the API server");
+            debug!(http.method = %request.method(), http.url = %request.uri(), "asking the API server");
             request
         })
         .option_layer(config.auth_layer()?)

@@ -46,10 +46,6 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_RETRIES: u32 = 3;
 
-/// How long what was sent may stay without TCP's acknowledgement. It asks nothing meanwhile, but sends again, for a quarter of an hour.
-#[cfg(target_os = "linux")]
-const UNACKNOWLEDGED: Duration = Duration::from_secs(25);
-
 const US: HeaderValue = HeaderValue::from_static(concat!("sarvam-operator/", env!("CARGO_PKG_VERSION")));
 
 /// How many idle connections are kept: more than one workspace has calls in flight.
@@ -187,8 +183,9 @@ pub fn tcp() -> HttpConnector {
     tcp.set_keepalive(Some(KEEPALIVE));
     tcp.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
     tcp.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
+    // Of what was sent and is not acknowledged TCP asks nothing, and sends it again for a quarter of an hour.
     #[cfg(target_os = "linux")]
-    tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+    tcp.set_tcp_user_timeout(Some(KEEPALIVE + KEEPALIVE_INTERVAL * KEEPALIVE_RETRIES));
     tcp
 }
 

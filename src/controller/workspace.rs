@@ -16,7 +16,7 @@ use tokio::{
     sync::Notify,
     time::{Instant, sleep_until, timeout_at},
 };
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::{Term, census::Key, in_time, mailbox::Mailbox, reason_of};
 use crate::{
@@ -573,8 +573,8 @@ async fn tell(term: &Term, account: &Account, told: &mut Option<WorkspaceStatus>
         }
         // The watch brings the newer object, and with it the next try.
         Err(error) => {
+            debug!(workspace = %account.key, error = reason_of(&error), "the status could not be written");
             if !matches!(&error, kube::Error::Api(status) if matches!(status.code, 404 | 409)) {
-                warn!(workspace = %account.key, error = reason_of(&error), "the status could not be written");
                 term.context.metrics.api_failed(ApiRequest::Status);
             }
             account.changed.notify_one();

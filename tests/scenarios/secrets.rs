@@ -46,7 +46,7 @@ async fn a_key_is_seen_nowhere_at_trace_level() {
         stage.ready("support-line").await;
         // It is not for want of words that nothing is found.
         let output = operator.output();
-        for words in ["TRACE", "method=PATCH", "idle connection"] {
+        for words in ["TRACE", "http.method=PATCH", "idle connection"] {
             assert!(output.contains(words), "no {words} in the log");
         }
     })
