@@ -3,11 +3,6 @@
 use std::{fs, time::Duration};
 
 use hyper::Request;
-use hyper_timeout::TimeoutConnector;
-use hyper_util::{
-    client::legacy,
-    rt::{TokioExecutor, TokioTimer},
-};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client, Config,
@@ -18,7 +13,12 @@ use tracing::debug;
 
 use crate::{
     api::{Workspace, WorkspaceSpec},
-    config, http,
+    causes::chain,
+    config,
+    http::{
+        self,
+        pool::{Limits, Pool},
+    },
     sarvam::{self, Reader},
     secret::{self, Unread},
 };
@@ -58,13 +58,9 @@ pub async fn kubernetes() -> Result<Kubernetes, String> {
 /// waits neither for a server that went without a word nor for one that takes a request and never begins to answer: kube's own would wait for
 /// the end of a watch, or for ever.
 fn client(config: &Config, answer_begins_within: Duration) -> kube::Result<Client> {
-    let mut connector = TimeoutConnector::new(config.rustls_https_connector_with_connector(http::tcp())?);
-    connector.set_connect_timeout(config.connect_timeout);
-    connector.set_write_timeout(config.write_timeout);
-    let connections = legacy::Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(MAX_IDLE)
-        .build(connector);
+    let connector = config.rustls_https_connector_with_connector(http::tcp())?;
+    let limits = Limits { connect: config.connect_timeout.unwrap_or(answer_begins_within), idle: MAX_IDLE };
+    let connections = Pool::new(connector, &config.cluster_url, limits);
     let service = ServiceBuilder::new()
         .timeout(answer_begins_within)
         .layer(config.base_uri_layer())
@@ -140,7 +136,9 @@ pub(crate) fn unanswered(kubernetes: &Kubernetes, what: &str, error: &kube::Erro
             )
         }
         kube::Error::Api(status) => format!("{what}: the API server answers HTTP {}: {}.", status.code, status.message),
-        error => format!("{what}: the API server at {} can't be asked: {error}. Check KUBECONFIG.", kubernetes.url),
+        error => {
+            format!("{what}: the API server at {} can't be asked: {}. Check KUBECONFIG.", kubernetes.url, chain(error))
+        }
     }
 }
 

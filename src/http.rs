@@ -1,34 +1,29 @@
 //! HTTP as the remote and a receiver of traces are spoken to: a request goes out once, and its whole answer is read.
 //!
-//! This is hyper's client with TLS, proxies and limits around it, as the Kubernetes client is. Nothing is followed, and nothing is tried again
-//! that may have left: only a request that a kept connection never took, as the server was closing it, goes to another. A library that could
-//! follow reads each URL once more to be ready for it, and an edit waits meanwhile.
+//! This is hyper's protocol with TLS, proxies, limits and a [`pool`] around it. Nothing is followed, and nothing is tried again that may have
+//! left: only a request that a kept connection never took, as the server was closing it, goes to another. A library that could follow reads
+//! each URL once more to be ready for it, and an edit waits meanwhile.
+
+pub(crate) mod pool;
 
 use std::{error::Error, io, iter::successors, sync::Arc, time::Duration};
 
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{
     HeaderMap, Request, Response, Uri,
     body::Bytes,
     header::{ACCEPT, HeaderValue, USER_AGENT},
-    rt::{Read, Write},
 };
 use hyper_rustls::HttpsConnector;
-use hyper_timeout::TimeoutConnector;
-use hyper_util::{
-    client::{
-        legacy::{
-            self,
-            connect::{Connection, HttpConnector, proxy::Tunnel},
-        },
-        proxy::matcher::Matcher,
-    },
-    rt::{TokioExecutor, TokioTimer},
+use hyper_util::client::{
+    legacy::connect::{HttpConnector, proxy::Tunnel},
+    proxy::matcher::Matcher,
 };
 use rustls::{ClientConfig, RootCertStore, pki_types::CertificateDer};
 use tokio::time::{Instant, timeout_at};
-use tower_service::Service;
 use tracing::warn;
+
+use pool::{Limits, Pool};
 
 /// The longest body that is read, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
@@ -47,9 +42,6 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const KEEPALIVE_RETRIES: u32 = 3;
 
 const US: HeaderValue = HeaderValue::from_static(concat!("sarvam-operator/", env!("CARGO_PKG_VERSION")));
-
-/// How many idle connections are kept: more than one workspace has calls in flight.
-const MAX_IDLE_CONNECTIONS: usize = 16;
 
 /// Whom a [`Client`] speaks to, and how.
 pub struct Options<'a> {
@@ -92,17 +84,8 @@ pub enum Failure {
 /// Sends requests to one server, over a pool of connections that clones share.
 #[derive(Clone, Debug)]
 pub struct Client {
-    way: Way,
+    pool: Pool,
     limit: Duration,
-}
-
-/// Connections of one kind, with TLS where the server wants it.
-type Pool<C> = legacy::Client<TimeoutConnector<HttpsConnector<C>>, Full<Bytes>>;
-
-#[derive(Clone, Debug)]
-enum Way {
-    Direct(Pool<HttpConnector>),
-    Proxied(Box<Pool<Tunnel<HttpsConnector<HttpConnector>>>>),
 }
 
 impl Client {
@@ -130,12 +113,13 @@ impl Client {
         let tls = Arc::new(tls);
 
         let mut tcp = tcp();
+        let limits = Limits { connect: MAX_CONNECT.min(limit / 2), idle: MAX_IDLE };
         // For all addresses of a host together: one that is dead leaves time for the next.
-        tcp.set_connect_timeout(Some(connect_limit(limit)));
-        let is_https = server.scheme_str() == Some("https");
-        let proxy = (use_proxy && is_https).then(Matcher::from_env).and_then(|it| it.intercept(server));
-        let way = match proxy {
-            None => Way::Direct(pool(HttpsConnector::from((tcp, tls)), is_https, limit)),
+        tcp.set_connect_timeout(Some(limits.connect));
+        let may_proxy = use_proxy && server.scheme_str() == Some("https");
+        let proxy = may_proxy.then(Matcher::from_env).and_then(|it| it.intercept(server));
+        let pool = match proxy {
+            None => Pool::new(HttpsConnector::from((tcp, tls)), server, limits),
             Some(proxy) => {
                 let to_proxy = HttpsConnector::from((tcp, Arc::clone(&tls)));
                 let mut tunnel =
@@ -143,10 +127,10 @@ impl Client {
                 if let Some(auth) = proxy.basic_auth() {
                     tunnel = tunnel.with_auth(auth.clone());
                 }
-                Way::Proxied(Box::new(pool(HttpsConnector::from((tunnel, tls)), is_https, limit)))
+                Pool::new(HttpsConnector::from((tunnel, tls)), server, limits)
             }
         };
-        Ok(Self { way, limit })
+        Ok(Self { pool, limit })
     }
 
     /// Sends one request. The inner error is about the body of an answer whose head has come.
@@ -157,12 +141,8 @@ impl Client {
         request.headers_mut().insert(USER_AGENT, US);
         request.headers_mut().insert(ACCEPT, HeaderValue::from_static("*/*"));
         let end = Instant::now() + self.limit;
-        let request = request.map(Full::new);
-        let answer = match &self.way {
-            Way::Direct(client) => client.request(request),
-            Way::Proxied(client) => client.request(request),
-        };
-        let answer = timeout_at(end, answer).await.map_err(|_| Failure::Timeout)?.map_err(|error| failure(&error))?;
+        let answer = timeout_at(end, self.pool.send(request.map(Into::into))).await;
+        let answer = answer.map_err(|_| Failure::Timeout)?.map_err(|error| failure(&error))?;
         let (head, body) = answer.into_parts();
         let body = match timeout_at(end, Limited::new(body, MAX_BODY).collect()).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),
@@ -189,37 +169,10 @@ pub fn tcp() -> HttpConnector {
     tcp
 }
 
-fn pool<C>(mut connector: HttpsConnector<C>, is_https: bool, limit: Duration) -> Pool<C>
-where
-    C: Service<Uri, Response: Connection + Read + Write + Send + Unpin + 'static, Future: Send + 'static>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
-    C::Error: Into<Box<dyn Error + Send + Sync>>,
-{
-    if is_https {
-        connector.enforce_https();
-    }
-    let mut connector = TimeoutConnector::new(connector);
-    connector.set_connect_timeout(Some(connect_limit(limit)));
-    legacy::Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(MAX_IDLE)
-        .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
-        .build(connector)
-}
-
-/// How long a connection may take where a request has this long.
-fn connect_limit(limit: Duration) -> Duration {
-    MAX_CONNECT.min(limit / 2)
-}
-
-fn failure(error: &legacy::Error) -> Failure {
-    if !error.is_connect() {
-        return Failure::Broken;
-    }
-    let mut causes = successors(error.source(), |&error| error.source());
+fn failure(error: &pool::Error) -> Failure {
+    let pool::Error::NoConnection(cause) = error else { return Failure::Broken };
+    let error: &(dyn Error + 'static) = &**cause;
+    let mut causes = successors(Some(error), |&error| error.source());
     // The library has this word and no type for it.
     if causes.any(|error| error.to_string() == "dns error") {
         return Failure::NoSuchHost;

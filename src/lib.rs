@@ -10,6 +10,7 @@
 
 pub mod access;
 pub mod api;
+mod causes;
 pub mod clock;
 pub mod config;
 pub mod controller;

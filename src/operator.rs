@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use crate::{
     access::{self, Kubernetes},
     api,
+    causes::chain,
     clock::Clock,
     config::Run,
     controller::{self, Context},
@@ -130,7 +131,8 @@ async fn check_crds(kube: &Client, url: &str) -> Result<(), String> {
         Ok(_) => Err(missing()),
         Err(kube::Error::Api(status)) if status.code == 404 => Err(missing()),
         Err(error) => Err(format!(
-            "The Kubernetes API server at {url} can't be asked for {group}: {error}. Check KUBECONFIG and that the server is up."
+            "The Kubernetes API server at {url} can't be asked for {group}: {}. Check KUBECONFIG and that the server is up.",
+            chain(&error)
         )),
     }
 }

@@ -49,6 +49,7 @@ use tracing::warn;
 use self::{census::Key, cluster::Cluster, deployment::Follower, desk::Desk, seen::Received};
 use crate::{
     api::Workspace,
+    causes::chain,
     clock::Clock,
     core::{
         id::LineId,
@@ -304,7 +305,7 @@ where
             Err(error) => {
                 if told.is_none_or(|told| told.elapsed() >= WATCH_TOLD_EVERY) {
                     told = Some(Instant::now());
-                    warn!(kind, error = %error, "the watch failed and is tried again");
+                    warn!(kind, error = chain(&error), "the watch failed and is tried again");
                 }
                 metrics.api_failed(ApiRequest::Watch);
                 None
@@ -326,7 +327,7 @@ fn backoff() -> impl Backoff {
 fn reason_of(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("HTTP {}: {}", status.code, status.message),
-        other => other.to_string(),
+        other => chain(other),
     }
 }
 

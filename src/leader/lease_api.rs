@@ -1,9 +1,7 @@
 //! The requests on one Lease: each once, each with a timeout, and each trouble told once.
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::fmt;
-use std::iter::successors;
 use std::sync::Arc;
 
 use k8s_openapi::api::coordination::v1::Lease;
@@ -14,6 +12,7 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use super::Settings;
+use crate::causes::chain;
 
 /// Why a request brought nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,10 +126,4 @@ impl fmt::Display for LeaseApi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.settings.namespace, self.settings.name)
     }
-}
-
-/// An error with all that caused it: a transport's own text seldom names the reason.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let links: Vec<_> = successors(Some(error), |&error| error.source()).map(ToString::to_string).collect();
-    links.join(": ")
 }
