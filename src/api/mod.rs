@@ -18,7 +18,7 @@ pub mod workspace;
 
 pub use deployment::{
     DeletionPolicy, Deployment, DeploymentSpec, DeploymentStatus, DriftPolicy, RemoteState, RemoteStatus,
-    RolloutStatus, WorkspaceRef,
+    RolloutStatus, StatusPatch, WorkspaceRef,
 };
 pub use interval::SyncInterval;
 pub use line_config::{Connection, LineConfig, OnFailure, RolloutSpec, RolloutStrategy, Schedule};

@@ -15,7 +15,7 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use opentelemetry::{KeyValue, trace::SpanKind};
-use serde_json::json;
+use serde::Serialize;
 use tokio::{
     sync::OwnedMutexGuard,
     time::{Instant, timeout, timeout_at},
@@ -34,7 +34,7 @@ use super::{
     workspace::Account,
 };
 use crate::{
-    api::{DeploymentStatus, LineConfig, RemoteState, RemoteStatus, RolloutStatus, conditions},
+    api::{DeploymentStatus, LineConfig, RemoteState, RemoteStatus, RolloutStatus, StatusPatch, conditions},
     core::{
         classify::{Call, Fault, Landed, Remote},
         config::{Field, Sight},
@@ -754,10 +754,7 @@ impl Follower {
         let nothing = DeploymentStatus::default();
         let before = self.status.whole().unwrap_or(&nothing);
         let (uid, version) = seen.guard();
-        let patch = json!({
-            "metadata": {"uid": uid, "resourceVersion": version},
-            "status": status.patch_from(before),
-        });
+        let patch = Guarded { metadata: Guard { uid, resource_version: version }, status: status.patch_from(before) };
         let api: Api<Received> = self.term.api(&self.key.namespace);
         let reason = || vec![KeyValue::new("sarvam.reason", conditions.reason.to_string())];
         let mut part = self.term.context.traces.part(SpanKind::Internal, "write status", reason);
@@ -916,6 +913,20 @@ impl Follower {
         let told = stands.and_then(|rollout| rollout.paused_since.as_ref()).map(|time| time.0);
         told.or_else(|| Some(self.term.context.clock.on_the_wall(since)))
     }
+}
+
+/// A change of a status that is refused where the object is another, or has been written since.
+#[derive(Debug, Serialize)]
+struct Guarded<'a> {
+    metadata: Guard<'a>,
+    status: StatusPatch<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Guard<'a> {
+    uid: &'a str,
+    resource_version: &'a str,
 }
 
 /// What a call for a line is made with, as it is now; `None`: it is nobody's, or there is no good key.
