@@ -127,6 +127,8 @@ pub struct Follower {
     words: Option<Box<Words>>,
     /// The verdict last told, and the fingerprint of the status that it was told in.
     told: Option<(Verdict, u64)>,
+    /// The verdict that an Event tells of, or needs none to, where the status does not say it yet.
+    announced: Option<Verdict>,
     /// What is being done, and when the status says so if nothing else has been told by then.
     untold: Option<(Verdict, Instant)>,
     /// A drift was told and has not been put right yet.
@@ -168,6 +170,7 @@ impl Follower {
             waits_since: None,
             words: None,
             told: None,
+            announced: None,
             untold: None,
             drifted: false,
             acted: false,
@@ -755,6 +758,12 @@ impl Follower {
         let before = self.status.whole().unwrap_or(&nothing);
         let (uid, version) = seen.guard();
         let patch = Guarded { metadata: Guard { uid, resource_version: version }, status: status.patch_from(before) };
+        // Beside the write and not behind it: what sends the one has just sent the other. Not again where the write has to be.
+        if self.announced.replace(verdict) != Some(verdict) {
+            let stood = conditions::ready(&before.conditions).map(|it| it.reason.clone());
+            let named = self.name_event(verdict);
+            self.term.context.events.transition(seen.reference(&self.key), stood.as_deref(), &conditions, named);
+        }
         let api: Api<Received> = self.term.api(&self.key.namespace);
         let reason = || vec![KeyValue::new("sarvam.reason", conditions.reason.to_string())];
         let mut part = self.term.context.traces.part(SpanKind::Internal, "write status", reason);
@@ -767,12 +776,9 @@ impl Follower {
             Ok(written) => {
                 let (written, stands) = written.split(Source::Watch);
                 let written = Arc::new(written);
-                let before = replace(&mut self.status, stands);
+                self.status = stands;
                 self.rested_with = None;
-                let before =
-                    before.whole().and_then(|it| conditions::ready(&it.conditions)).map(|it| it.reason.as_str());
-                let named = self.name_event(verdict);
-                self.term.context.events.transition(written.reference(&self.key), before, &conditions, named);
+                self.announced = None;
                 info!(object = %self.key, reason = %conditions.reason, message = conditions.message, "told");
                 let (version, identity) = (written.version(), written.identity());
                 self.term.cluster.written(&self.key, &written);
