@@ -127,7 +127,7 @@ pub struct Follower {
     words: Option<Box<Words>>,
     /// The verdict last told, and the fingerprint of the status that it was told in.
     told: Option<(Verdict, u64)>,
-    /// The verdict that an Event tells of, or needs none to, where the status does not say it yet.
+    /// The verdict that an Event has told of since the last call, or needed none to, where the status is not known to say it.
     announced: Option<Verdict>,
     /// What is being done, and when the status says so if nothing else has been told by then.
     untold: Option<(Verdict, Instant)>,
@@ -638,6 +638,7 @@ impl Follower {
             Ok(remote) => {
                 info!(object = %self.key, %change, ?why, "sent");
                 self.acted = true;
+                self.announced = None;
                 if let (Change::Status(action), Why::Edit | Why::Retry) = (&change, why) {
                     self.carried_out(*action);
                 }
@@ -778,7 +779,6 @@ impl Follower {
                 let written = Arc::new(written);
                 self.status = stands;
                 self.rested_with = None;
-                self.announced = None;
                 info!(object = %self.key, reason = %conditions.reason, message = conditions.message, "told");
                 let (version, identity) = (written.version(), written.identity());
                 self.term.cluster.written(&self.key, &written);
@@ -821,6 +821,7 @@ impl Follower {
         if verdict.is_at_rest() && self.edit.as_deref().map(Edit::generation) == status.observed_generation {
             self.end(if verdict.claims() { Outcome::Ready } else { Outcome::GivenUp });
         }
+        self.announced = None;
         self.told = Some((verdict, fingerprint(status)));
     }
 

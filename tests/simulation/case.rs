@@ -46,6 +46,8 @@ pub struct Outcome {
     /// What was wrong; `None`: nothing.
     pub failure: Option<String>,
     pub seams: Vec<(Seam, String)>,
+    /// How often Events told of each reason.
+    pub events: BTreeMap<String, i64>,
     /// Empty unless it was asked for.
     pub trace: String,
 }
@@ -102,7 +104,8 @@ impl Case {
                 let text = panic.downcast_ref::<String>().map(String::as_str);
                 Err(text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a rule is broken").to_owned())
             });
-            (Outcome { failure: played.and(judged).err(), seams: world.seams(), trace: world.trace() }, world)
+            let (seams, events, trace) = (world.seams(), events(&world), world.trace());
+            (Outcome { failure: played.and(judged).err(), seams, events, trace }, world)
         });
         drop(runtime);
         let holders = Arc::strong_count(&world) - 1;
@@ -258,6 +261,18 @@ fn path(plural: &str, name: &str) -> String {
 
 fn get(world: &World, plural: &str, name: &str) -> Option<Value> {
     ask(world, &Method::GET, &path(plural, name), &Value::Null)
+}
+
+/// How often Events tell of each reason.
+fn events(world: &World) -> BTreeMap<String, i64> {
+    let path = "apis/events.k8s.io/v1/namespaces/voice/events";
+    let list = ask(world, &Method::GET, path, &Value::Null).expect("a list");
+    let mut reasons = BTreeMap::new();
+    for event in list["items"].as_array().expect("a list of Events") {
+        let reason = event["reason"].as_str().expect("a reason").to_owned();
+        *reasons.entry(reason).or_default() += event["series"]["count"].as_i64().unwrap_or(1);
+    }
+    reasons
 }
 
 /// Waits until each object that is there, of those that have their line's name, says Synced and its line is so, and the Workspace

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::case::Case;
+use crate::case::{Case, Outcome};
 use crate::story::{STORIES, Story};
 use crate::trouble::{Seam, TROUBLES, Trouble, What};
 
@@ -133,4 +133,21 @@ fn a_stale_or_unobserved_state_leaves_nothing_wrong() {
 #[test]
 fn any_two_troubles_leave_nothing_wrong() {
     play("pairs", &pairs(if is_long() { 20_000 } else { 300 }));
+}
+
+/// An Event goes out beside the write of its status, before anybody knows what becomes of that.
+#[test]
+fn an_event_is_told_once_whatever_becomes_of_the_write_of_its_status() {
+    for story in ["pause", "pause-and-resume", "two-edits-in-a-second", "drift"] {
+        let clean = Case::clean(Story::named(story).expect("a story"), seed());
+        let Outcome { seams, events, .. } = clean.play(false);
+        let writes = seams.iter().enumerate().filter(|(_, (_, gist))| gist.contains("Ready=True Synced"));
+        for (number, (seam, _)) in writes {
+            let answered = |trouble: &&Trouble| matches!(trouble.what, What::Api(_)) && trouble.fits(*seam);
+            for trouble in TROUBLES.iter().filter(answered) {
+                let case = clean.with(number, trouble);
+                assert_eq!(case.play(false).events, events, "SEED={case}");
+            }
+        }
+    }
 }
