@@ -1,7 +1,7 @@
 //! Connections to one server, each kept for the next request when an answer has been read to its end.
 //!
-//! hyper's own pool knows many servers, several kinds of connections and a request that waits for the first of two. An edit's four requests
-//! need none of that, and passing through it took a tenth of an edit's processor time.
+//! hyper-util's pool knows many servers, several kinds of connections and a request that waits for the first of two. An edit's four requests
+//! need none of that, and paid for it with processor time. No timer closes what has become too old: the next connection that is kept does.
 
 use std::{
     error::Error as StdError,
@@ -21,7 +21,10 @@ use hyper::{
     rt::{Read, Write},
 };
 use kube::client::Body;
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
 use tower_service::Service;
 use tracing::{debug, trace};
 
@@ -57,12 +60,18 @@ pub type Cause = Box<dyn StdError + Send + Sync>;
 #[derive(Clone)]
 pub struct Pool(Arc<Shared>);
 
+/// In the extensions of a request: for how long it waits for a connection to become idle, before one is opened for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience(pub Duration);
+
 struct Shared {
     host: HeaderValue,
     open: Box<dyn Fn() -> BoxFuture<'static, Result<Connection, Cause>> + Send + Sync>,
     max_idle: Duration,
     /// The one that was used last is the last.
     idle: Mutex<Vec<Idle>>,
+    /// One has become idle.
+    kept: Notify,
 }
 
 type Connection = SendRequest<Body>;
@@ -97,7 +106,8 @@ impl Pool {
             };
             Box::pin(opened) as BoxFuture<'static, _>
         };
-        Self(Arc::new(Shared { host, open: Box::new(open), max_idle: limits.idle, idle: Mutex::default() }))
+        let (open, idle, kept) = (Box::new(open), Mutex::default(), Notify::new());
+        Self(Arc::new(Shared { host, open, max_idle: limits.idle, idle, kept }))
     }
 
     /// Sends one request, whatever server its URI names, and gives the head of the answer as soon as that is there. A request that an idle
@@ -112,8 +122,12 @@ impl Pool {
             *request.uri_mut() = path.clone().into();
         }
         request.headers_mut().insert(HOST, self.0.host.clone());
+        let mut patience = request.extensions_mut().remove();
         loop {
-            let idle = self.idle();
+            let idle = match (self.idle(), patience.take()) {
+                (None, Some(Patience(limit))) => timeout(limit, self.next_idle()).await.ok(),
+                (idle, _) => idle,
+            };
             let is_new = idle.is_none();
             let mut connection = match idle {
                 Some(connection) => connection,
@@ -143,6 +157,16 @@ impl Pool {
         None
     }
 
+    /// The next connection that becomes idle, and that nobody takes first.
+    async fn next_idle(&self) -> Connection {
+        loop {
+            self.0.kept.notified().await;
+            if let Some(connection) = self.idle() {
+                return connection;
+            }
+        }
+    }
+
     /// Closes those that have been idle for too long, or that the server has closed.
     fn keep(&self, connection: Connection) {
         let max_idle = self.0.max_idle;
@@ -152,6 +176,7 @@ impl Pool {
             idle.remove(0);
         }
         idle.push(Idle { connection, since: Instant::now() });
+        self.0.kept.notify_one();
     }
 
     fn answer(&self, body: Incoming, connection: Connection) -> Answer {

@@ -24,11 +24,16 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
 
+use crate::http::pool::Patience;
+
 /// How long after an Event the same is a repeat of it.
 const REPEATS: Duration = Duration::from_mins(6);
 
 /// How many Events are remembered to count their repeats.
 const REMEMBERED: usize = 100;
+
+/// An Event is sent as its status is. Where edits are rare there is one open connection to the API server, and no other is opened for this.
+const PATIENCE: Patience = Patience(Duration::from_millis(100));
 
 /// What reports all Events.
 const CONTROLLER: &str = "sarvam-operator";
@@ -147,7 +152,9 @@ impl Recorder {
     }
 
     async fn send(&self, request: Result<hyper::Request<Vec<u8>>, kube::core::request::Error>) -> kube::Result<()> {
-        self.client.request_text(request.map_err(kube::Error::BuildRequest)?).await.map(drop)
+        let mut request = request.map_err(kube::Error::BuildRequest)?;
+        request.extensions_mut().insert(PATIENCE);
+        self.client.request_text(request).await.map(drop)
     }
 }
 

@@ -1,4 +1,4 @@
-use std::{collections::HashSet, convert::Infallible, net::SocketAddr};
+use std::{collections::HashSet, convert::Infallible, net::SocketAddr, pin::pin};
 
 use axum::{
     Router,
@@ -170,4 +170,33 @@ async fn a_request_that_a_new_connection_did_not_take_has_not_left() {
     let pool = Pool::new(broken, &Uri::from_static("http://a.example"), LIMITS);
     let error = pool.send(request("/")).await.err().unwrap();
     assert!(matches!(error, Error::NoConnection(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_patient_request_takes_the_connection_that_becomes_idle() {
+    for (patience, waits) in [(Duration::from_mins(1), true), (Duration::ZERO, false)] {
+        let release = Arc::new(Notify::new());
+        let held = {
+            let release = Arc::clone(&release);
+            move |ConnectInfo(address): ConnectInfo<SocketAddr>| async move {
+                release.notified().await;
+                address.to_string()
+            }
+        };
+        let us = |ConnectInfo(address): ConnectInfo<SocketAddr>| async move { address.to_string() };
+        let server = serve(Router::new().route("/held", get(held)).route("/", get(us))).await;
+        let pool = Pool::new(HttpConnector::new(), &server, LIMITS);
+        let first = ask(&pool, "/held");
+        let patient = async {
+            let mut request = request("/");
+            request.extensions_mut().insert(Patience(patience));
+            let mut sent = pin!(pool.send(request));
+            let early = timeout(Duration::from_millis(200), &mut sent).await;
+            release.notify_one();
+            let answer = if let Ok(answer) = early { answer } else { sent.await };
+            answer.unwrap().collect().await.unwrap().to_bytes()
+        };
+        let (first, patient) = tokio::join!(biased; first, patient);
+        assert_eq!(first == patient, waits, "{patience:?}");
+    }
 }
