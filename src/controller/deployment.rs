@@ -27,6 +27,7 @@ use super::{
     census::Key,
     cluster::Standing,
     desk::Desk,
+    events::is_passing,
     in_time,
     mailbox::{Edited, Mailbox, Row},
     reason_of,
@@ -41,7 +42,7 @@ use crate::{
         id::LineId,
         line::{Action, Change, State, Trouble},
         rollout::Failure,
-        status::{Conditions, Details, Obstacle, Verdict},
+        status::{Conditions, Details, Obstacle, Reason, Verdict},
         step::{Event, Memory, Request, Sent, Settings, Source, Told, Uid, Why, note, step},
         time::Time,
         walk,
@@ -127,8 +128,8 @@ pub struct Follower {
     words: Option<Box<Words>>,
     /// The verdict last told, and the fingerprint of the status that it was told in.
     told: Option<(Verdict, u64)>,
-    /// The verdict that an Event has told of since the last call, or needed none to, where the status is not known to say it.
-    announced: Option<Verdict>,
+    /// The reason that an Event told last, and of which object, where the status is not known to say it.
+    announced: Option<(Uid, Reason)>,
     /// What is being done, and when the status says so if nothing else has been told by then.
     untold: Option<(Verdict, Instant)>,
     /// A drift was told and has not been put right yet.
@@ -638,7 +639,6 @@ impl Follower {
             Ok(remote) => {
                 info!(object = %self.key, %change, ?why, "sent");
                 self.acted = true;
-                self.announced = None;
                 if let (Change::Status(action), Why::Edit | Why::Retry) = (&change, why) {
                     self.carried_out(*action);
                 }
@@ -728,6 +728,10 @@ impl Follower {
         }
         let news = self.status(&seen, verdict);
         if self.status.says(&news.0) {
+            if self.announced.is_some() {
+                // Of something else, which the status did not come to say.
+                self.announce(verdict, &seen, &news.1);
+            }
             self.told(verdict, &news.0);
             return Told::Written(seen.version(), seen.identity());
         }
@@ -759,12 +763,8 @@ impl Follower {
         let before = self.status.whole().unwrap_or(&nothing);
         let (uid, version) = seen.guard();
         let patch = Guarded { metadata: Guard { uid, resource_version: version }, status: status.patch_from(before) };
-        // Beside the write and not behind it: what sends the one has just sent the other. Not again where the write has to be.
-        if self.announced.replace(verdict) != Some(verdict) {
-            let stood = conditions::ready(&before.conditions).map(|it| it.reason.clone());
-            let named = self.name_event(verdict);
-            self.term.context.events.transition(seen.reference(&self.key), stood.as_deref(), &conditions, named);
-        }
+        // Beside the write and not behind it: what sends the one has just sent the other.
+        self.announce(verdict, seen, &conditions);
         let api: Api<Received> = self.term.api(&self.key.namespace);
         let reason = || vec![KeyValue::new("sarvam.reason", conditions.reason.to_string())];
         let mut part = self.term.context.traces.part(SpanKind::Internal, "write status", reason);
@@ -793,6 +793,18 @@ impl Follower {
                 self.term.context.metrics.api_failed(ApiRequest::Status);
                 Told::Failed
             }
+        }
+    }
+
+    /// Publishes the Event of a verdict, where it is news. It is none where the write of the status has to be made again.
+    fn announce(&mut self, verdict: Verdict, seen: &Seen, conditions: &Conditions) {
+        let named = self.name_event(verdict);
+        let announced = self.announced.filter(|(uid, _)| *uid == seen.uid()).map(|(_, reason)| reason.to_string());
+        let stands = self.status.whole().and_then(|status| conditions::ready(&status.conditions));
+        let before = announced.or_else(|| stands.map(|it| it.reason.clone()));
+        self.term.context.events.transition(seen.reference(&self.key), before.as_deref(), conditions, named);
+        if !is_passing(conditions.reason) {
+            self.announced = Some((seen.uid(), conditions.reason));
         }
     }
 

@@ -36,9 +36,8 @@ impl Events {
 
     /// Tells of `now`, where it is news after `before` (the reason that stood), or `named` says what was done to come there.
     pub fn transition(&self, regarding: ObjectReference, before: Option<&str>, now: &Conditions, named: Option<&str>) {
-        let passing = matches!(now.reason, Reason::Pending | Reason::Progressing | Reason::AwaitingConfirmation);
         let reason = now.reason.to_string();
-        if passing || (named.is_none() && before == Some(reason.as_str())) {
+        if is_passing(now.reason) || (named.is_none() && before == Some(reason.as_str())) {
             return;
         }
         let reason = named.map_or(reason, ToOwned::to_owned);
@@ -54,4 +53,9 @@ impl Events {
             }
         });
     }
+}
+
+/// Whether no Event tells of it.
+pub const fn is_passing(reason: Reason) -> bool {
+    matches!(reason, Reason::Pending | Reason::Progressing | Reason::AwaitingConfirmation)
 }

@@ -125,7 +125,7 @@ impl Pool {
         let mut patience = request.extensions_mut().remove();
         loop {
             let idle = match (self.idle(), patience.take()) {
-                (None, Some(Patience(limit))) => timeout(limit, self.next_idle()).await.ok(),
+                (None, Some(Patience(limit))) => timeout(limit, self.next_idle()).await.ok().or_else(|| self.idle()),
                 (idle, _) => idle,
             };
             let is_new = idle.is_none();

@@ -138,15 +138,23 @@ fn any_two_troubles_leave_nothing_wrong() {
 /// An Event goes out beside the write of its status, before anybody knows what becomes of that.
 #[test]
 fn an_event_is_told_once_whatever_becomes_of_the_write_of_its_status() {
-    for story in ["pause", "pause-and-resume", "two-edits-in-a-second", "drift"] {
-        let clean = Case::clean(Story::named(story).expect("a story"), seed());
-        let Outcome { seams, events, .. } = clean.play(false);
-        let writes = seams.iter().enumerate().filter(|(_, (_, gist))| gist.contains("Ready=True Synced"));
-        for (number, (seam, _)) in writes {
+    let stories = ["pause", "pause-and-resume", "two-edits-in-a-second", "drift", "delete-and-create-the-same"];
+    let calm = |name| Case::clean(Story::named(name).expect("a story"), seed());
+    // So slow that the status says what is being done, before and after the line is paused for it.
+    let slow = Trouble::named("slow").expect("a trouble");
+    let change = calm("new-version");
+    let sends = change.play(false).seams.into_iter().position(|(seam, _)| seam == Seam::Send).expect("a call");
+    for calm in stories.map(calm).into_iter().chain([change.with(sends, slow)]) {
+        let Outcome { failure, seams, events, .. } = calm.play(false);
+        assert_eq!(failure, None, "SEED={calm}");
+        let is_status = |gist: &str| gist.contains("/deployments/") && gist.contains("Ready=");
+        let writes: Vec<_> = seams.iter().enumerate().filter(|(_, (_, gist))| is_status(gist)).collect();
+        assert!(!writes.is_empty() && !events.is_empty(), "SEED={calm}");
+        for (number, (seam, gist)) in writes {
             let answered = |trouble: &&Trouble| matches!(trouble.what, What::Api(_)) && trouble.fits(*seam);
             for trouble in TROUBLES.iter().filter(answered) {
-                let case = clean.with(number, trouble);
-                assert_eq!(case.play(false).events, events, "SEED={case}");
+                let case = calm.with(number, trouble);
+                assert_eq!(case.play(false).events, events, "SEED={case}: {gist}");
             }
         }
     }

@@ -196,6 +196,7 @@ mod tests {
         }
 
         fn call(&mut self, request: Request<Body>) -> Self::Future {
+            assert!(request.extensions().get::<Patience>().is_some());
             let mut played = self.0.lock().unwrap();
             let name = request.uri().path().rsplit('/').next().unwrap().to_owned();
             played.asked.push((request.method().clone(), name));
