@@ -15,7 +15,6 @@ use kube::{
     api::{Patch, PatchParams},
 };
 use opentelemetry::{KeyValue, trace::SpanKind};
-use serde::Serialize;
 use tokio::{
     sync::OwnedMutexGuard,
     time::{Instant, timeout, timeout_at},
@@ -28,6 +27,7 @@ use super::{
     cluster::Standing,
     desk::Desk,
     events::is_passing,
+    guarded::Guarded,
     in_time,
     mailbox::{Edited, Mailbox, Row},
     reason_of,
@@ -35,7 +35,7 @@ use super::{
     workspace::Account,
 };
 use crate::{
-    api::{DeploymentStatus, LineConfig, RemoteState, RemoteStatus, RolloutStatus, StatusPatch, conditions},
+    api::{DeploymentStatus, LineConfig, RemoteState, RemoteStatus, RolloutStatus, conditions},
     core::{
         classify::{Call, Fault, Landed, Remote},
         config::{Field, Sight},
@@ -761,8 +761,7 @@ impl Follower {
         let (status, conditions) = news;
         let nothing = DeploymentStatus::default();
         let before = self.status.whole().unwrap_or(&nothing);
-        let (uid, version) = seen.guard();
-        let patch = Guarded { metadata: Guard { uid, resource_version: version }, status: status.patch_from(before) };
+        let patch = Guarded::new(seen.guard(), status.patch_from(before));
         // Beside the write and not behind it: what sends the one has just sent the other.
         self.announce(verdict, seen, &conditions);
         let api: Api<Received> = self.term.api(&self.key.namespace);
@@ -932,20 +931,6 @@ impl Follower {
         let told = stands.and_then(|rollout| rollout.paused_since.as_ref()).map(|time| time.0);
         told.or_else(|| Some(self.term.context.clock.on_the_wall(since)))
     }
-}
-
-/// A change of a status that is refused where the object is another, or has been written since.
-#[derive(Debug, Serialize)]
-struct Guarded<'a> {
-    metadata: Guard<'a>,
-    status: StatusPatch<'a>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Guard<'a> {
-    uid: &'a str,
-    resource_version: &'a str,
 }
 
 /// What a call for a line is made with, as it is now; `None`: it is nobody's, or there is no good key.

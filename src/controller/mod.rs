@@ -10,6 +10,7 @@ mod cluster;
 mod deployment;
 mod desk;
 mod events;
+mod guarded;
 mod mailbox;
 mod poller;
 mod seen;

@@ -18,7 +18,7 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-use super::{Term, census::Key, in_time, mailbox::Mailbox, reason_of};
+use super::{Term, census::Key, guarded::Guarded, in_time, mailbox::Mailbox, reason_of};
 use crate::{
     api::{Unmanaged, Workspace, WorkspaceSpec, WorkspaceStatus, conditions},
     core::{
@@ -558,10 +558,9 @@ async fn tell(term: &Term, account: &Account, told: &mut Option<WorkspaceStatus>
     if status == old || told.as_ref() == Some(&status) || term.is_over() {
         return;
     }
-    let patch = json!({
-        "metadata": {"uid": workspace.metadata.uid, "resourceVersion": workspace.metadata.resource_version},
-        "status": merge_patch(&json!(old), &json!(status)),
-    });
+    let meta = &workspace.metadata;
+    let guard = (meta.uid.as_deref().unwrap_or_default(), meta.resource_version.as_deref().unwrap_or_default());
+    let patch = Guarded::new(guard, merge_patch(&json!(old), &json!(status)));
     let before = conditions::ready(&old.conditions).map(|ready| ready.reason.clone());
     let api = term.api::<Workspace>(&account.key.namespace);
     let _permit = term.api_requests.acquire().await;

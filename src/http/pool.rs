@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use futures::future::{BoxFuture, poll_fn};
+use futures::{
+    FutureExt,
+    future::{BoxFuture, poll_fn},
+};
 use hyper::{
     Request, Response, Uri,
     body::{Body as _, Bytes, Frame, Incoming, SizeHint},
@@ -98,13 +101,10 @@ impl Pool {
             + 'static,
     {
         let (to, host) = (server.clone(), host(server));
+        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "not within its time");
         let open = move || {
-            let opened = open(connector.clone(), to.clone());
-            let opened = async move {
-                let late = |_| io::Error::new(io::ErrorKind::TimedOut, "not within its time");
-                timeout(limits.connect, opened).await.map_err(late)?
-            };
-            Box::pin(opened) as BoxFuture<'static, _>
+            let opened = timeout(limits.connect, open(connector.clone(), to.clone()));
+            async move { opened.await.map_err(late)? }.boxed()
         };
         let (open, idle, kept) = (Box::new(open), Mutex::default(), Notify::new());
         Self(Arc::new(Shared { host, open, max_idle: limits.idle, idle, kept }))

@@ -255,7 +255,11 @@ fn ask(world: &World, method: &Method, path: &str, body: &Value) -> Option<Value
 }
 
 fn path(plural: &str, name: &str) -> String {
-    let group = if plural == "secrets" { "api/v1" } else { "apis/agents.sarvam.ai/v1alpha1" };
+    let group = match plural {
+        "secrets" => "api/v1",
+        "events" => "apis/events.k8s.io/v1",
+        _ => "apis/agents.sarvam.ai/v1alpha1",
+    };
     format!("{group}/namespaces/voice/{plural}{}{name}", if name.is_empty() { "" } else { "/" })
 }
 
@@ -265,8 +269,7 @@ fn get(world: &World, plural: &str, name: &str) -> Option<Value> {
 
 /// How often Events tell of each reason.
 fn events(world: &World) -> BTreeMap<String, i64> {
-    let path = "apis/events.k8s.io/v1/namespaces/voice/events";
-    let list = ask(world, &Method::GET, path, &Value::Null).expect("a list");
+    let list = get(world, "events", "").expect("a list");
     let mut reasons = BTreeMap::new();
     for event in list["items"].as_array().expect("a list of Events") {
         let reason = event["reason"].as_str().expect("a reason").to_owned();

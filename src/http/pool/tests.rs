@@ -37,14 +37,18 @@ fn request(path: &str) -> Request<Body> {
     Request::get(format!("https://elsewhere{path}")).body(Body::empty()).unwrap()
 }
 
-/// Asks for a path; the body of the answer has the address of the client's side of the connection.
+/// Answers with the address of the client's side of the connection.
+async fn us(ConnectInfo(address): ConnectInfo<SocketAddr>) -> String {
+    address.to_string()
+}
+
+/// Asks for a path, and returns the body of the answer.
 async fn ask(pool: &Pool, path: &str) -> Bytes {
     pool.send(request(path)).await.unwrap().collect().await.unwrap().to_bytes()
 }
 
 #[tokio::test]
 async fn a_connection_is_used_again_when_its_answer_was_read_to_its_end() {
-    let us = |ConnectInfo(address): ConnectInfo<SocketAddr>| async move { address.to_string() };
     let router = Router::new()
         .route("/whole", get(us))
         .route("/long", get(|| async { "x".repeat(1_000_000) }))
@@ -79,14 +83,14 @@ async fn a_connection_is_used_again_when_its_answer_was_read_to_its_end() {
 async fn of_many_connections_that_become_idle_some_are_kept() {
     const AT_ONCE: usize = MAX_IDLE_CONNECTIONS + 4;
     let all_are_here = Arc::new(Barrier::new(AT_ONCE));
-    let us = move |ConnectInfo(address): ConnectInfo<SocketAddr>| {
+    let together = move |address| {
         let all_are_here = Arc::clone(&all_are_here);
         async move {
             all_are_here.wait().await;
-            address.to_string()
+            us(address).await
         }
     };
-    let server = serve(Router::new().route("/", get(us))).await;
+    let server = serve(Router::new().route("/", get(together))).await;
     let pool = Pool::new(HttpConnector::new(), &server, LIMITS);
     let mut used = HashSet::new();
     for connections in [AT_ONCE, AT_ONCE + 4] {
@@ -178,12 +182,11 @@ async fn a_patient_request_takes_the_connection_that_becomes_idle() {
         let release = Arc::new(Notify::new());
         let held = {
             let release = Arc::clone(&release);
-            move |ConnectInfo(address): ConnectInfo<SocketAddr>| async move {
+            move |address| async move {
                 release.notified().await;
-                address.to_string()
+                us(address).await
             }
         };
-        let us = |ConnectInfo(address): ConnectInfo<SocketAddr>| async move { address.to_string() };
         let server = serve(Router::new().route("/held", get(held)).route("/", get(us))).await;
         let pool = Pool::new(HttpConnector::new(), &server, LIMITS);
         let first = ask(&pool, "/held");
